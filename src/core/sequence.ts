@@ -1,0 +1,119 @@
+import { NONE, type SeqSlot } from './ids.ts';
+import type { Request } from './request.ts';
+import type { TokenSink } from './token-sink.ts';
+
+/**
+ * `held`: a sibling (n > 1) that waits for its leader's prompt; the others are the queues that a sequence can be in.
+ * Exactly one at any time.
+ */
+export type SequenceState = 'held' | 'waiting' | 'running' | 'swapped' | 'finished';
+
+/** How a sequence ended; each ends in exactly one. `rejected` never reached a queue. */
+export type FinishReason = 'stop' | 'length' | 'abort' | 'rejected' | 'timeout' | 'error';
+
+/** Where and why the prefix match of an admission ended. */
+export type PrefixEnd = 'not-looked-up' | 'disabled' | 'whole-prompt' | 'no-entry' | 'evicted-parent' | 'not-ready';
+
+/**
+ * One run of one request: one class, one shape, for its whole life. Token counts:
+ *
+ *     | prompt (promptTokens) | output (outputTokens, known) | placeholders (planned, not yet known) | drafts |
+ *     | computed (KV written or planned) ......................|
+ */
+export class Sequence {
+  readonly request: Request;
+  /** 0 .. n - 1; the sequence of index 0 leads: it computes the prompt that the others fork. */
+  readonly index: number;
+  readonly sink: TokenSink;
+  readonly promptTokens: number;
+  readonly leader: Sequence | null;
+
+  state: SequenceState = 'waiting';
+  finishReason: FinishReason | null = null;
+  slot: SeqSlot | typeof NONE = NONE;
+
+  /** Tokens whose KV is written, or will be when the steps in flight end. */
+  computedTokens = 0;
+  /** Output tokens known to the host. */
+  outputTokens = 0;
+  /** Output tokens that steps in flight will deliver. */
+  placeholders = 0;
+  /** Draft tokens proposed for the next step. */
+  draftTokens = 0;
+  /** Entries in use of its row of the block table. */
+  blocks = 0;
+  /** Output token ids; null when the backend implies them. Grown by doubling. */
+  output: Int32Array | null = null;
+  /** Host blocks while swapped out. */
+  hostBlocks: Int32Array | null = null;
+
+  /** Chain tip in the prefix cache: the node of the last full block published or hit, and how many blocks that covers. */
+  cacheNode = NONE;
+  cacheBlocks = 0;
+
+  /** Id of the last step in which it was planned; NONE before. Its blocks are fenced until that step has ended. */
+  lastStep = NONE;
+  /** Steps planned and not yet applied. */
+  inFlight = 0;
+  /** Steps that failed in a row with this sequence in them. */
+  failures = 0;
+
+  /** Position in the engine's order: arrival number, and key of the waiting queue. */
+  readonly arrivalOrder: number;
+  orderKey = 0;
+  heapIndex = NONE;
+  /** Index in the running list. */
+  runningIndex = NONE;
+  /** Times it was passed over while at the head of the queue. */
+  bypassed = 0;
+
+  // Timestamps, nanoseconds since the run began; NONE until it happened.
+  admittedNs = NONE;
+  firstTokenNs = NONE;
+  lastTokenNs = NONE;
+  finishedNs = NONE;
+  /** When it last began to wait (arrival or preemption), and the waiting time so far. */
+  waitingSinceNs: number;
+  waitedNs = 0;
+
+  // Accounts.
+  preemptions = 0;
+  /** Prompt tokens found in the prefix cache (or forked) at the first admission. */
+  cachedPromptTokens = 0;
+  /** Prompt tokens that were scheduled, with repeats after a preemption. */
+  scheduledPromptTokens = 0;
+  /** Prompt tokens that a preemption or a failed step threw away and that were scheduled again. */
+  recomputedPromptTokens = 0;
+  /** Generated tokens that were scheduled again for the same reason. */
+  recomputedOutputTokens = 0;
+  /** Highest computedTokens reached: what is scheduled below it is recomputation. */
+  computedTokensPeak = 0;
+  proposedDraftTokens = 0;
+  acceptedDraftTokens = 0;
+  prefixEnd: PrefixEnd = 'not-looked-up';
+
+  constructor(request: Request, index: number, sink: TokenSink, arrivalOrder: number, leader: Sequence | null) {
+    this.request = request;
+    this.index = index;
+    this.sink = sink;
+    this.promptTokens = request.prompt.length;
+    this.leader = leader;
+    this.arrivalOrder = arrivalOrder;
+    this.waitingSinceNs = request.arrivalNs;
+  }
+
+  /** Tokens known to the host: prompt and output. */
+  get knownTokens(): number {
+    return this.promptTokens + this.outputTokens;
+  }
+
+  /** True while a prompt (or, after a preemption, what was generated) is still to be computed. */
+  get prefilling(): boolean {
+    return this.computedTokens < this.promptTokens + this.outputTokens + this.placeholders - 1;
+  }
+
+  /** Whether KV positions of this sequence are being written by a step in flight. */
+  get isInFlight(): boolean {
+    return this.inFlight > 0;
+  }
+}

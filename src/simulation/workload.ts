@@ -1,0 +1,55 @@
+import type { SamplingParameters, TokenSource } from '../core/index.ts';
+
+/** One request of a workload, before the engine gives it an id. */
+export class WorkloadRequest {
+  readonly arrivalNs: number;
+  readonly prompt: TokenSource;
+  readonly outputTokensMax: number;
+  /** Output tokens after which the model ends by itself; Infinity = only the length ends it. */
+  readonly impliedOutputTokens: number;
+  readonly sampling: SamplingParameters;
+  readonly priority: number;
+  readonly cacheSalt: number;
+  /** Nanoseconds after arrival; Infinity = none. */
+  readonly timeoutNs: number;
+
+  constructor(
+    arrivalNs: number,
+    prompt: TokenSource,
+    outputTokensMax: number,
+    impliedOutputTokens: number,
+    sampling: SamplingParameters,
+    priority: number,
+    cacheSalt: number,
+    timeoutNs: number,
+  ) {
+    this.arrivalNs = arrivalNs;
+    this.prompt = prompt;
+    this.outputTokensMax = outputTokensMax;
+    this.impliedOutputTokens = impliedOutputTokens;
+    this.sampling = sampling;
+    this.priority = priority;
+    this.cacheSalt = cacheSalt;
+    this.timeoutNs = timeoutNs;
+  }
+}
+
+/**
+ * Where requests come from: a trace or a generator. Batches are in order of arrival and never go back in time; memory does
+ * not grow with the length of the workload.
+ */
+export interface Workload {
+  /** Requests known in advance, or null when that is not known (a streamed trace). For progress only. */
+  readonly requestsExpected: number | null;
+  /** Length in nanoseconds, or null when that is not known. For progress only. */
+  readonly durationExpectedNs: number | null;
+  /** The next batch, at least one request; null at the end. A promise only where bytes have to be read first. */
+  next(): WorkloadRequest[] | null | Promise<WorkloadRequest[] | null>;
+  /**
+   * Closed loop: told that a request of this workload has ended at `nowNs`; the answer arrives at or after that time.
+   * null = nothing more (open-loop workloads always).
+   */
+  afterFinished(nowNs: number): WorkloadRequest | null;
+  /** Releases files. Idempotent. */
+  close(): void;
+}
