@@ -1,0 +1,59 @@
+import { GREEDY, type SamplingParameters, StreamTokens } from '../src/core/index.ts';
+import { WorkloadRequest } from '../src/simulation/workload.ts';
+
+/** Row parsers give numbers of tokens below this: a context of 16 M tokens is beyond any model. */
+export const TOKENS_MAX = 1 << 24;
+
+/**
+ * One row of a trace, before options are applied. The reader owns it and hands it to the parser to fill; the defaults are
+ * those of a benchmark client: greedy, output length forced by `ignore_eos`, no priority, no salt, no timeout.
+ */
+export class TraceRow {
+  /** Integer nanoseconds since an origin that the parser chose, the same for the whole file. */
+  timeNs = 0;
+  promptTokens = 0;
+  outputTokensMax = 0;
+  /** Infinity = only the length ends the output. */
+  impliedOutputTokens: number = Number.POSITIVE_INFINITY;
+  /** Shared content at the start of the prompt: triples (stream >= 0, offset, count), or null. */
+  head: Int32Array | null = null;
+  /** Stream of the rest of the prompt and of the output; negative = private to this row (set by the reader). */
+  stream = -1;
+  /** Where in `stream` the rest begins. */
+  streamOffset = 0;
+  sampling: SamplingParameters = GREEDY;
+  priority = 0;
+  cacheSalt = 0;
+  timeoutNs: number = Number.POSITIVE_INFINITY;
+
+  /** The request at `arrivalNs`, with its lengths cut to the limits. */
+  request(arrivalNs: number, promptTokensMax: number, outputTokensMax: number): WorkloadRequest {
+    const promptTokens = this.promptTokens < promptTokensMax ? this.promptTokens : promptTokensMax;
+    let head = this.head;
+    // The output must follow the cut prompt, not run on into content that other prompts share.
+    if (head !== null && promptTokens < this.promptTokens) head = cutHead(head, promptTokens);
+    return new WorkloadRequest(
+      arrivalNs,
+      new StreamTokens(promptTokens, this.stream, this.streamOffset, head),
+      this.outputTokensMax < outputTokensMax ? this.outputTokensMax : outputTokensMax,
+      this.impliedOutputTokens,
+      this.sampling,
+      this.priority,
+      this.cacheSalt,
+      this.timeoutNs,
+    );
+  }
+}
+
+/** The first `tokens` tokens of a head. */
+function cutHead(head: Int32Array, tokens: number): Int32Array {
+  let kept = 0;
+  let left = tokens;
+  while (kept < head.length && left > 0) {
+    left -= head[kept + 2]!;
+    kept += 3;
+  }
+  const cut = head.slice(0, kept);
+  if (left < 0) cut[kept - 1]! += left;
+  return cut;
+}
