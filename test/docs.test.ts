@@ -1,0 +1,77 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, posix } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { headingAnchors, linksOf, runnableCommands, testReferences } from './support/markdown.ts';
+import { REPOSITORY_ROOT, readRepositoryFile, repositoryFiles } from './support/repository-files.ts';
+
+const files = repositoryFiles();
+const documents = files.filter((path) => path.endsWith('.md'));
+
+describe('links', () => {
+  it.each(documents)('%s: each leads to a file, and to a heading where one is named', (document) => {
+    const broken = linksOf(readRepositoryFile(document)).filter((link) => {
+      if (/^[a-z]+:/.test(link)) return false;
+      const [path, anchor] = link.split('#') as [string, string | undefined];
+      const target = path === '' ? document : posix.normalize(posix.join(posix.dirname(document), path));
+      if (!existsSync(join(REPOSITORY_ROOT, target))) return true;
+      return anchor !== undefined && !headingAnchors(readRepositoryFile(target)).includes(anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+});
+
+describe('INVARIANTS.md', () => {
+  it('names only tests that exist', () => {
+    const missing = testReferences(readRepositoryFile('INVARIANTS.md')).filter(
+      ({ file, name }) => !files.includes(file) || !readRepositoryFile(file).includes(name),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it('names only sources that exist', () => {
+    const sources = [...readRepositoryFile('INVARIANTS.md').matchAll(/`((?:src|test)\/[\w./-]*)`/g)].map((m) => m[1]!);
+    expect(sources.filter((path) => !existsSync(join(REPOSITORY_ROOT, path)))).toEqual([]);
+  });
+});
+
+describe('README.md', () => {
+  const readme = readRepositoryFile('README.md');
+  const scripts = (JSON.parse(readRepositoryFile('package.json')) as { scripts: Record<string, string> }).scripts;
+  let folder = '';
+
+  /** A folder that looks like the repository, so that what commands write does not end up in it. */
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'twinfer-docs-'));
+    for (const entry of readdirSync(REPOSITORY_ROOT))
+      if (!['out', 'coverage'].includes(entry)) symlinkSync(join(REPOSITORY_ROOT, entry), join(folder, entry));
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('gives one command to run and one to test', () => {
+    expect(readme).toContain('```sh\nnpm ci && npm start\n```');
+    expect(readme).toContain('```sh\nnpm ci && npm test\n```');
+  });
+
+  it('names only npm scripts that exist', () => {
+    const named = [...readme.matchAll(/npm run ([\w:]+)/g)].map((match) => match[1]!);
+    expect(named.filter((name) => scripts[name] === undefined)).toEqual([]);
+  });
+
+  it.each(['npm start', ...runnableCommands(readme)])('%s', (command) => {
+    expect(run(command)).not.toBe('');
+  });
+
+  /** From the source, not from dist/: a stale build must neither hide an error nor make one. */
+  function run(command: string): string {
+    const words = command === 'npm start' ? scripts['start']!.split(' ').slice(2) : command.split(' ').slice(2);
+    const tsx = join(REPOSITORY_ROOT, 'node_modules/tsx/dist/cli.mjs');
+    return execFileSync(process.execPath, [tsx, join(REPOSITORY_ROOT, 'src/cli/main.ts'), ...words], {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+});
