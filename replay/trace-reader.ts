@@ -1,4 +1,5 @@
-import type { WorkloadRequest } from '../src/simulation/workload.ts';
+import { StreamTokens } from '../src/core/token-source.ts';
+import { WorkloadRequest } from '../src/simulation/workload.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { RowParser } from './formats/trace-format.ts';
 import { RowFault, TraceError } from './trace-error.ts';
@@ -84,7 +85,7 @@ export class TraceReader {
       this.line++;
       if (this.line <= this.parser.headerLines) {
         this.position = this.bytes.indexOf(LF, this.position) + 1;
-      } else if (this.skipBlank()) {
+      } else if (this.bytes[this.position]! <= CR && this.skipBlank()) {
         this.position++;
       } else {
         this.parseRow(end, batch);
@@ -151,9 +152,22 @@ export class TraceReader {
       this.finish();
       return;
     }
-    const sinceStartNs = timeNs - options.startNs;
-    const arrivalNs = options.rateScale === 1 ? sinceStartNs : Math.round(sinceStartNs / options.rateScale);
-    batch.push(row.request(arrivalNs, options.promptTokensMax, options.outputTokensMax));
+    if (row.promptTokens > options.promptTokensMax) row.cutPrompt(options.promptTokensMax);
+    if (row.outputTokensMax > options.outputTokensMax) row.outputTokensMax = options.outputTokensMax;
+    let arrivalNs = timeNs - options.startNs;
+    if (options.rateScale !== 1) arrivalNs = Math.round(arrivalNs / options.rateScale);
+    batch.push(
+      new WorkloadRequest(
+        arrivalNs,
+        new StreamTokens(row.promptTokens, row.stream, row.streamOffset, row.head),
+        row.outputTokensMax,
+        row.impliedOutputTokens,
+        row.sampling,
+        row.priority,
+        row.cacheSalt,
+        row.timeoutNs,
+      ),
+    );
     if (++this.requests >= options.requestsMax) this.finish();
   }
 

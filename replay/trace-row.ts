@@ -1,5 +1,4 @@
-import { GREEDY, type SamplingParameters, StreamTokens } from '../src/core/index.ts';
-import { WorkloadRequest } from '../src/simulation/workload.ts';
+import { GREEDY, type SamplingParameters } from '../src/core/request.ts';
 
 /** Row parsers give numbers of tokens below this: a context of 16 M tokens is beyond any model. */
 export const TOKENS_MAX = 1 << 24;
@@ -26,22 +25,10 @@ export class TraceRow {
   cacheSalt = 0;
   timeoutNs: number = Number.POSITIVE_INFINITY;
 
-  /** The request at `arrivalNs`, with its lengths cut to the limits. */
-  request(arrivalNs: number, promptTokensMax: number, outputTokensMax: number): WorkloadRequest {
-    const promptTokens = this.promptTokens < promptTokensMax ? this.promptTokens : promptTokensMax;
-    let head = this.head;
-    // The output must follow the cut prompt, not run on into content that other prompts share.
-    if (head !== null && promptTokens < this.promptTokens) head = cutHead(head, promptTokens);
-    return new WorkloadRequest(
-      arrivalNs,
-      new StreamTokens(promptTokens, this.stream, this.streamOffset, head),
-      this.outputTokensMax < outputTokensMax ? this.outputTokensMax : outputTokensMax,
-      this.impliedOutputTokens,
-      this.sampling,
-      this.priority,
-      this.cacheSalt,
-      this.timeoutNs,
-    );
+  /** Cuts the prompt. The output must follow it, not run on into content that other prompts share. */
+  cutPrompt(tokens: number): void {
+    this.promptTokens = tokens;
+    if (this.head !== null) this.head = cutHead(this.head, tokens);
   }
 }
 
