@@ -26,7 +26,7 @@ export const LAYERS: readonly Layer[] = [
     name: 'simulation',
     folder: 'src/simulation/',
     imports: ['core', ...BACKENDS],
-    packages: ['seedrandom', 'hdr-histogram-js'],
+    packages: ['seedrandom', 'd3-random', 'hdr-histogram-js'],
     nodeModules: ['crypto'],
   },
   {
@@ -37,10 +37,11 @@ export const LAYERS: readonly Layer[] = [
     nodeModules: ['crypto', 'zlib'],
   },
   { name: 'tokenizer', folder: 'src/tokenizer/', imports: ['core'], packages: 'any', nodeModules: [] },
+  { name: 'replay', folder: 'replay/', imports: ['core', 'simulation'], packages: 'any', nodeModules: 'any' },
   {
     name: 'config',
     folder: 'src/config/',
-    imports: ['core', 'simulation', 'observability', ...BACKENDS],
+    imports: ['core', 'simulation', 'observability', 'replay', ...BACKENDS],
     packages: 'any',
     nodeModules: 'any',
   },
@@ -57,13 +58,6 @@ export const LAYERS: readonly Layer[] = [
     imports: ['core', 'simulation', 'config', 'observability', ...BACKENDS],
     packages: 'any',
     nodeModules: ['crypto'],
-  },
-  {
-    name: 'replay',
-    folder: 'replay/',
-    imports: ['core', 'simulation', 'config', 'observability', ...BACKENDS],
-    packages: 'any',
-    nodeModules: 'any',
   },
   {
     name: 'runtime',
