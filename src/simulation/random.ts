@@ -1,0 +1,38 @@
+import { randomGamma, randomNormal } from 'd3-random';
+import seedrandom from 'seedrandom';
+
+/** A source of uniform numbers in [0, 1). */
+export type Uniform = () => number;
+
+/**
+ * Uniform numbers for one purpose of one scenario: the same (seed, purpose) always gives the same numbers, and two purposes
+ * never share any, so that a change to lengths leaves arrivals alone. Alea (J. Baagøe) of the `seedrandom` package: 32
+ * random bits a number, no transcendental function.
+ */
+export function uniformSource(seed: number | string, purpose: string): Uniform {
+  const next = seedrandom.alea(`${seed}/${purpose}`);
+  return () => next();
+}
+
+/**
+ * Draws below use Math.log, whose last bit may differ between JavaScript engines: round what they give to integers at once.
+ */
+
+/** Exponential with mean 1, by inversion. */
+export function exponential(uniform: Uniform): number {
+  return -Math.log(1 - uniform());
+}
+
+/** Standard normal: the polar method of G. Marsaglia (d3-random). */
+export function normalSource(uniform: Uniform): () => number {
+  return randomNormal.source(uniform)(0, 1);
+}
+
+/**
+ * Gamma with mean 1 and coefficient of variation `cv` (shape 1 / cv^2, scale cv^2): Marsaglia and Tsang, "A simple method for
+ * generating gamma variables", ACM TOMS 26(3), 2000 (d3-random). cv 0 gives 1.
+ */
+export function gammaSource(uniform: Uniform, cv: number): () => number {
+  if (cv === 0) return () => 1;
+  return randomGamma.source(uniform)(1 / (cv * cv), cv * cv);
+}
