@@ -113,12 +113,16 @@ export function proposeNgram(
  */
 function ngramEnd(tokens: Int32Array, length: number, ngramMin: number, ngramMax: number): number {
   if (borders.length < ngramMax) borders = new Int32Array(ngramMax);
+  borders.fill(0, 0, ngramMax);
   const last = length - 1;
+  const first = tokens[last]!;
   let longest = 0;
   let longestAt = 0;
   let matched = 0;
-  borders[0] = 0;
   for (let i = 1; i < length; i++) {
+    // Most positions of most texts begin no match: pass over them in a tight loop.
+    if (matched === 0) while (i < length && tokens[last - i]! !== first) i++;
+    if (i >= length) break;
     const token = tokens[last - i]!;
     while (matched > 0 && token !== tokens[last - matched]!) matched = borders[matched - 1]!;
     if (token === tokens[last - matched]!) matched++;

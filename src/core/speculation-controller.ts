@@ -173,13 +173,10 @@ export class SpeculationController {
    */
   private fold(): void {
     if (this.freshDrafts === 0) return;
-    // Late results of steps that were in flight when drafts were turned off say nothing about the trial to come.
-    if (this.acceptance !== 'off') {
-      const kept = this.window.drafts / (this.window.drafts + this.freshDrafts);
-      this.decayedDrafts = this.decayedDrafts * kept + this.freshDrafts;
-      this.decayedAccepted = this.decayedAccepted * kept + this.freshAccepted;
-      this.measuredDrafts += this.freshDrafts;
-    }
+    const kept = this.window.drafts / (this.window.drafts + this.freshDrafts);
+    this.decayedDrafts = this.decayedDrafts * kept + this.freshDrafts;
+    this.decayedAccepted = this.decayedAccepted * kept + this.freshAccepted;
+    this.measuredDrafts += this.freshDrafts;
     this.freshDrafts = 0;
     this.freshAccepted = 0;
   }
@@ -198,6 +195,7 @@ export class SpeculationController {
       case 'off':
         if (this.step < this.retryStep) return;
         this.acceptance = 'trial';
+        // What came before, late results of steps that were in flight at the pause too, says nothing about the trial.
         this.decayedDrafts = 0;
         this.decayedAccepted = 0;
         this.measuredDrafts = 0;

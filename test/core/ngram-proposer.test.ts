@@ -139,6 +139,19 @@ describe('NgramProposer', () => {
     );
   });
 
+  it('keeps the beginning of a text that outgrows its copy', () => {
+    const proposer = new NgramProposer({ ...config, modelLenMax: 4096 });
+    const sequence = sequenceOf(new ArrayTokens(Int32Array.from([900, 901, 902, 903])), 0);
+    const into = new Int32Array(2);
+    for (let i = 0; i < 800; i++) {
+      append(sequence, [i]);
+      proposer.propose(sequence, 2, into, 0);
+    }
+    append(sequence, [900, 901]);
+    expect(proposer.propose(sequence, 2, into, 0)).toBe(2);
+    expect(Array.from(into)).toEqual([902, 903]);
+  });
+
   it('reads only what is new from the prompt', () => {
     const reads: [number, number][] = [];
     const tokens = new ArrayTokens(Int32Array.from([1, 2, 3, 1, 2, 3]));

@@ -341,6 +341,8 @@ describe('drawToken', () => {
 
   it('does not need a normalised row', () => {
     expect(drawToken(Float64Array.of(2, 6), 0, 2, 0.24)).toBe(0);
+    // Stretches are half open: the boundary belongs to the next token.
+    expect(drawToken(Float64Array.of(2, 6), 0, 2, 0.25)).toBe(1);
     expect(drawToken(Float64Array.of(2, 6), 0, 2, 0.26)).toBe(1);
   });
 

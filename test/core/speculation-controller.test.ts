@@ -95,12 +95,24 @@ describe('acceptance', () => {
     expect(c.acceptanceRate).toBeCloseTo(0.4, 12);
   });
 
+  it('lets a trial last until enough drafts were verified, were it without any for a while', () => {
+    const c = controller();
+    step(c, 0, 0);
+    c.decide(1, 1);
+    for (let i = 101; i < 105; i++) expect(c.decide(i, 1)).toBe(true);
+    expect(step(c, 105, 0, 9)).toBe(true);
+    expect(step(c, 106, 4, 9)).toBe(true);
+    expect(c.state).toBe('trial');
+    expect(c.decide(107, 1)).toBe(true);
+    expect(c.state).toBe('on');
+  });
+
   it('follows a change of workload, and forgets the old one', () => {
     const c = controller();
     let stepId = 0;
     for (; stepId < 200; stepId++) step(c, stepId, 4);
     let on = 0;
-    while (step(c, stepId++, 0)) on++;
+    while (on < 1000 && step(c, stepId++, 0)) on++;
     // Without forgetting it would take 467 bad steps to fall below 0.3.
     expect(on).toBeGreaterThan(2);
     expect(on).toBeLessThan(20);
