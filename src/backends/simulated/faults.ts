@@ -1,0 +1,116 @@
+import { ConfigError, type StepStatus } from '../../core/index.ts';
+
+/** Troubles of one device, as data; times in nanoseconds since the run began, windows are [fromNs, toNs). */
+export type DeviceFault =
+  /** The step that runs at `atNs`, or the next one when the device is idle, fails. device-lost: and all after it. */
+  | { readonly kind: Exclude<StepStatus, 'ok'>; readonly atNs: number; readonly message: string }
+  /** Steps that begin in the window take `factor` times as long (thermal throttling, a noisy neighbour). */
+  | { readonly kind: 'slow'; readonly fromNs: number; readonly toNs: number; readonly factor: number }
+  /** Telemetry reports these GPUs as unhealthy; null = all of them. */
+  | { readonly kind: 'unhealthy'; readonly fromNs: number; readonly toNs: number; readonly gpu: number | null };
+
+type Failure = Extract<DeviceFault, { atNs: number }>;
+type Slow = Extract<DeviceFault, { kind: 'slow' }>;
+type Unhealthy = Extract<DeviceFault, { kind: 'unhealthy' }>;
+
+/**
+ * The faults of one run, asked in order of time. Slow windows that overlap multiply. Holds a cursor: one schedule serves one backend.
+ */
+export class FaultSchedule {
+  /** When the next failure is due; Infinity when none is left. */
+  failureDueNs = Number.POSITIVE_INFINITY;
+  private readonly failures: readonly Failure[];
+  private readonly slows: readonly Slow[];
+  private readonly unhealthy: readonly Unhealthy[];
+  private failureIndex = 0;
+  private lost: Failure | null = null;
+  private readonly lostNs: number;
+  private factor = 1;
+  private factorFromNs = 0;
+  private factorUntilNs = 0;
+
+  /** Throws ConfigError that names the fault and its field. */
+  constructor(faults: readonly DeviceFault[]) {
+    faults.forEach(check);
+    this.failures = faults.filter(isFailure).sort((a, b) => a.atNs - b.atNs);
+    this.slows = faults.filter((fault): fault is Slow => fault.kind === 'slow');
+    this.unhealthy = faults.filter((fault): fault is Unhealthy => fault.kind === 'unhealthy');
+    this.lostNs = this.failures.find((fault) => fault.kind === 'device-lost')?.atNs ?? Number.POSITIVE_INFINITY;
+    this.failureDueNs = this.failures.length === 0 ? Number.POSITIVE_INFINITY : this.failures[0]!.atNs;
+  }
+
+  /** Takes the failure that is due; a lost device stays lost. */
+  takeFailure(): Failure {
+    if (this.lost !== null) return this.lost;
+    const failure = this.failures[this.failureIndex++]!;
+    if (failure.kind === 'device-lost') this.lost = failure;
+    else this.failureDueNs = this.failures[this.failureIndex]?.atNs ?? Number.POSITIVE_INFINITY;
+    return failure;
+  }
+
+  /** Factor on the duration of a step that begins at `timeNs`. */
+  slowFactor(timeNs: number): number {
+    if (timeNs < this.factorFromNs || timeNs >= this.factorUntilNs) this.findFactor(timeNs);
+    return this.factor;
+  }
+
+  healthy(gpu: number, timeNs: number): boolean {
+    if (timeNs >= this.lostNs) return false;
+    for (const window of this.unhealthy) {
+      if ((window.gpu === null || window.gpu === gpu) && timeNs >= window.fromNs && timeNs < window.toNs) return false;
+    }
+    return true;
+  }
+
+  private findFactor(timeNs: number): void {
+    this.factor = 1;
+    this.factorFromNs = timeNs;
+    this.factorUntilNs = Number.POSITIVE_INFINITY;
+    for (const window of this.slows) {
+      if (timeNs >= window.fromNs && timeNs < window.toNs) this.factor *= window.factor;
+      for (const edge of [window.fromNs, window.toNs]) {
+        if (edge > timeNs && edge < this.factorUntilNs) this.factorUntilNs = edge;
+      }
+    }
+  }
+}
+
+function isFailure(fault: DeviceFault): fault is Failure {
+  return fault.kind !== 'slow' && fault.kind !== 'unhealthy';
+}
+
+function check(fault: DeviceFault, index: number): void {
+  switch (fault.kind) {
+    case 'transient':
+    case 'sticky':
+    case 'device-lost':
+      if (!(fault.atNs >= 0 && Number.isFinite(fault.atNs))) {
+        throw new ConfigError(`faults[${index}].atNs`, fault.atNs, 'nanoseconds of at least 0');
+      }
+      return;
+    case 'slow':
+      window(fault, index);
+      if (!(fault.factor > 0 && Number.isFinite(fault.factor))) {
+        throw new ConfigError(`faults[${index}].factor`, fault.factor, 'a number above 0');
+      }
+      return;
+    case 'unhealthy':
+      window(fault, index);
+      return;
+    default: {
+      const unknown: never = fault;
+      throw new ConfigError(
+        `faults[${index}].kind`,
+        (unknown as { kind: unknown }).kind,
+        'transient, sticky, device-lost, slow or unhealthy',
+      );
+    }
+  }
+}
+
+function window(fault: { readonly fromNs: number; readonly toNs: number }, index: number): void {
+  if (!(fault.fromNs >= 0)) throw new ConfigError(`faults[${index}].fromNs`, fault.fromNs, 'nanoseconds of at least 0');
+  if (!(fault.toNs > fault.fromNs)) {
+    throw new ConfigError(`faults[${index}].toNs`, fault.toNs, `a time after fromNs (${fault.fromNs})`);
+  }
+}
