@@ -65,6 +65,10 @@ export interface EngineConfig {
   readonly bypassMax: number;
   /** How often a head may be passed over; then everybody waits for it. */
   readonly bypassedMax: number;
+  /** One that lacked blocks is looked up again when so many are available, or after this many steps. 0 = at every step (vLLM). */
+  readonly admissionRetrySteps: number;
+  /** Siblings (n > 1): fork the leader's blocks when its prompt is computed, or run as n requests of their own (vLLM). */
+  readonly siblings: 'fork' | 'independent';
 
   readonly prefixCaching: boolean;
   /** Reuse of part of a block by copy-on-write. Off: hits are whole blocks, the last token of a prompt recomputes its block (vLLM). */
@@ -124,6 +128,8 @@ export const ENGINE_PROFILES: Readonly<Record<EngineProfile, EngineConfig>> = {
     preemptionsMax: 3,
     bypassMax: 8,
     bypassedMax: 64,
+    admissionRetrySteps: 32,
+    siblings: 'fork',
     partialPrefixHits: true,
     pendingPrefixHits: true,
     reuseEmptyFirst: true,
@@ -139,6 +145,8 @@ export const ENGINE_PROFILES: Readonly<Record<EngineProfile, EngineConfig>> = {
     preemptionsMax: 0,
     bypassMax: 0,
     bypassedMax: 0,
+    admissionRetrySteps: 0,
+    siblings: 'independent',
     partialPrefixHits: false,
     pendingPrefixHits: true,
     reuseEmptyFirst: false,
@@ -162,6 +170,7 @@ export function engineConfig(profile: EngineProfile, changes: Partial<EngineConf
   whole(config, 'preemptionsMax', 0, 1e9);
   whole(config, 'bypassMax', 0, 1024);
   whole(config, 'bypassedMax', 0, 1e9);
+  whole(config, 'admissionRetrySteps', 0, 1e9);
   whole(config, 'failuresMax', 0, 1e9);
   whole(config, 'checkIntervalNs', 0, Number.MAX_SAFE_INTEGER);
   if (!(config.watermarkRatio >= 0 && config.watermarkRatio < 1)) {

@@ -30,4 +30,5 @@ export type RejectionReason =
   | 'prompt-exceeds-step' // chunked prefill is off and the prompt is larger than the token budget of a step
   | 'queue-full' // waitingMax requests wait already
   | 'deadline-passed' // the deadline lies before the arrival
-  | 'draining'; // the engine takes no new work
+  | 'draining' // the engine takes no new work
+  | 'device-lost'; // the device is gone

@@ -27,6 +27,8 @@ export class Sequence {
   readonly sink: TokenSink;
   readonly promptTokens: number;
   readonly leader: Sequence | null;
+  /** Of a leader: the other sequences of its request, or null. */
+  siblings: Sequence[] | null = null;
 
   state: SequenceState = 'waiting';
   finishReason: FinishReason | null = null;
@@ -36,12 +38,17 @@ export class Sequence {
   computedTokens = 0;
   /** Output tokens known to the host. */
   outputTokens = 0;
+  /** Tokens known to the host: prompt and output. */
+  knownTokens: number;
+  /** Output tokens after which it ends as `length`: the request's limit, cut to what the model's length leaves. */
+  readonly outputTokensMax: number;
   /** Output tokens that steps in flight will deliver. */
   placeholders = 0;
-  /** Draft tokens proposed for the next step. */
-  draftTokens = 0;
-  /** Entries in use of its row of the block table. */
+  /** Whether it has got a token since its last admission: only then drafts follow its text. */
+  canDraft = false;
+  /** Entries in use of its row of the block table, and how many tokens they hold. */
   blocks = 0;
+  capacityTokens = 0;
   /** Output token ids; null when the backend implies them. Grown by doubling. */
   output: Int32Array | null = null;
   /** Host blocks while swapped out. */
@@ -53,6 +60,11 @@ export class Sequence {
 
   /** Id of the last step in which it was planned; NONE before. Its blocks are fenced until that step has ended. */
   lastStep = NONE;
+  /** Id of the step in which it was last admitted or swapped in: what it reads may be computed or copied by that step. */
+  admittedStep = NONE;
+  /** Step that a failed try to admit it saw, and the blocks that it lacked then. */
+  triedStep = NONE;
+  blocksWanted = 0;
   /** Steps planned and not yet applied. */
   inFlight = 0;
   /** Steps that failed in a row with this sequence in them. */
@@ -92,24 +104,23 @@ export class Sequence {
   acceptedDraftTokens = 0;
   prefixEnd: PrefixEnd = 'not-looked-up';
 
-  constructor(request: Request, index: number, sink: TokenSink, arrivalOrder: number, leader: Sequence | null) {
+  constructor(
+    request: Request,
+    index: number,
+    sink: TokenSink,
+    arrivalOrder: number,
+    leader: Sequence | null,
+    modelLenMax: number,
+  ) {
     this.request = request;
+    this.knownTokens = request.prompt.length;
+    this.outputTokensMax = Math.min(request.outputTokensMax, modelLenMax - request.prompt.length);
     this.index = index;
     this.sink = sink;
     this.promptTokens = request.prompt.length;
     this.leader = leader;
     this.arrivalOrder = arrivalOrder;
     this.waitingSinceNs = request.arrivalNs;
-  }
-
-  /** Tokens known to the host: prompt and output. */
-  get knownTokens(): number {
-    return this.promptTokens + this.outputTokens;
-  }
-
-  /** True while a prompt (or, after a preemption, what was generated) is still to be computed. */
-  get prefilling(): boolean {
-    return this.computedTokens < this.promptTokens + this.outputTokens + this.placeholders - 1;
   }
 
   /** Whether KV positions of this sequence are being written by a step in flight. */

@@ -44,7 +44,10 @@ export class StepPlan {
   readonly draftIds: Int32Array;
   readonly draftTokensMax: number;
 
-  /** The pool's block tables: row r begins at r * tableStride. Shared with the KV cache, not a copy. */
+  /**
+   * The pool's block tables: the table of slot s begins at s * tableStride. Shared with the KV cache, not a copy: with two
+   * steps in flight a later plan changes them, so a backend that reads them after `submit` has returned keeps its own copy.
+   */
   tables: Int32Array = new Int32Array(0);
   tableStride = 0;
 
@@ -58,6 +61,8 @@ export class StepPlan {
   swapInCount = 0;
   /** Blocks appended to tables by this plan, in the order of allocation: pairs (slot, block). */
   newBlocks: Int32Array;
+  /** Step of the run (0 = the first) that needed each of them. */
+  newBlockSteps: Int32Array;
   newBlockCount = 0;
 
   // Sums for a timing model that is O(1) in the batch.
@@ -96,11 +101,19 @@ export class StepPlan {
     this.swapOut = new Int32Array(256);
     this.swapIn = new Int32Array(256);
     this.newBlocks = new Int32Array(2 * rows + 256);
+    this.newBlockSteps = new Int32Array(rows + 128);
   }
 
   /** Tokens computed by the step. */
   get tokens(): number {
     return this.prefillTokens + this.decodeTokens;
+  }
+
+  /** Begins a plan anew that had no rows, keeping the swaps that it has to make. */
+  restart(stepId: number, plannedNs: number): void {
+    const swaps = this.swapOutCount;
+    this.reset(stepId, plannedNs);
+    this.swapOutCount = swaps;
   }
 
   /** Empties the plan for a step; the arrays keep their old content. */
@@ -114,6 +127,11 @@ export class StepPlan {
     this.swapOutCount = 0;
     this.swapInCount = 0;
     this.newBlockCount = 0;
+    this.stepsMax = 1;
+    this.resetSums();
+  }
+
+  resetSums(): void {
     this.decodeRows = 0;
     this.decodeContextTokens = 0;
     this.decodeTokens = 0;
@@ -123,14 +141,29 @@ export class StepPlan {
     this.prefillAttentionPairs = 0;
     this.sampledRows = 0;
     this.contextTokensMax = 0;
-    this.stepsMax = 1;
   }
 
-  addNewBlock(slot: number, block: number): void {
-    const at = 2 * this.newBlockCount++;
-    if (at + 2 > this.newBlocks.length) this.newBlocks = grown(this.newBlocks);
-    this.newBlocks[at] = slot;
-    this.newBlocks[at + 1] = block;
+  /** Forgets the new blocks of a slot whose row was taken out again. */
+  dropNewBlocks(slot: number): void {
+    let kept = 0;
+    for (let i = 0; i < this.newBlockCount; i++) {
+      if (this.newBlocks[2 * i] === slot) continue;
+      this.newBlocks[2 * kept] = this.newBlocks[2 * i]!;
+      this.newBlocks[2 * kept + 1] = this.newBlocks[2 * i + 1]!;
+      this.newBlockSteps[kept++] = this.newBlockSteps[i]!;
+    }
+    this.newBlockCount = kept;
+  }
+
+  addNewBlock(slot: number, block: number, step: number): void {
+    const index = this.newBlockCount++;
+    if (2 * index + 2 > this.newBlocks.length) {
+      this.newBlocks = grown(this.newBlocks);
+      this.newBlockSteps = grown(this.newBlockSteps);
+    }
+    this.newBlocks[2 * index] = slot;
+    this.newBlocks[2 * index + 1] = block;
+    this.newBlockSteps[index] = step;
   }
 
   addCopy(source: number, destination: number): void {

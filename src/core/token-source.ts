@@ -20,6 +20,8 @@ export interface TokenSource {
   /** Prompt length in tokens. */
   readonly length: number;
   readonly endless: boolean;
+  /** The prompt's tokens where they exist as numbers, so that a hit is verified without a copy; else null. */
+  readonly array: Int32Array | null;
   /** Writes tokens [from, from + count) to into[at ..]. Reading past `length` is allowed only when `endless`. */
   copy(from: number, count: number, into: Int32Array, at: number): void;
   /** Fills `key` for tokens [index * blockSize, (index + 1) * blockSize), which must all be defined. */
@@ -50,17 +52,17 @@ export function hashTokens(tokens: Int32Array, from: number, count: number, key:
 export class ArrayTokens implements TokenSource {
   readonly length: number;
   readonly endless = false;
-  private readonly tokens: Int32Array;
+  readonly array: Int32Array;
   private keys: Int32Array | null = null;
   private keysBlockSize = 0;
 
   constructor(tokens: Int32Array) {
-    this.tokens = tokens;
+    this.array = tokens;
     this.length = tokens.length;
   }
 
   copy(from: number, count: number, into: Int32Array, at: number): void {
-    for (let i = 0; i < count; i++) into[at + i] = this.tokens[from + i]!;
+    for (let i = 0; i < count; i++) into[at + i] = this.array[from + i]!;
   }
 
   blockKey(index: number, blockSize: number, key: BlockKey): void {
@@ -75,7 +77,7 @@ export class ArrayTokens implements TokenSource {
     const blocks = Math.floor(this.length / blockSize);
     const keys = new Int32Array(2 * blocks);
     for (let i = 0; i < blocks; i++) {
-      hashTokens(this.tokens, i * blockSize, blockSize, key);
+      hashTokens(this.array, i * blockSize, blockSize, key);
       keys[2 * i] = key.lane0;
       keys[2 * i + 1] = key.lane1;
     }
@@ -95,6 +97,7 @@ export class ArrayTokens implements TokenSource {
 export class StreamTokens implements TokenSource {
   readonly length: number;
   readonly endless = true;
+  readonly array = null;
   /** Triples (stream, offset, count), or null when the prompt is one stretch. */
   private readonly head: Int32Array | null;
   private readonly headLength: number;

@@ -1,0 +1,187 @@
+import { assert } from './assert.ts';
+import { NONE } from './ids.ts';
+
+/** Fields of one block in the slab: one cache line holds four blocks. */
+const REFS = 0;
+const NEXT = 1;
+const PREV = 2;
+const FENCES = 3;
+const STRIDE = 4;
+
+/**
+ * Reference counts and the free list of the physical KV blocks. A block is
+ *
+ * - *in use*: refs > 0, owned by live sequences;
+ * - *available*: refs = 0 and listed; with content in the prefix cache it is "cached" (evictable), else "free";
+ * - *fenced*: refs = 0, not listed yet, since a step that may still write to it is in flight.
+ *
+ * The list is one intrusive ring in order of eviction (head first); unlinking is O(1).
+ */
+export class BlockPool {
+  readonly total: number;
+  /** Listed blocks. */
+  available = 0;
+  /** Blocks with refs > 0. */
+  used = 0;
+  /** Blocks with refs = 0 that wait for a step to end. */
+  fenced = 0;
+  private readonly slab: Int32Array;
+  /** The ring's sentinel: index of its pseudo block. */
+  private readonly ring: number;
+  /** Fences, oldest first: pairs (block, step), a queue in a ring buffer. */
+  private fences = new Int32Array(256);
+  private fenceHead = 0;
+  private fenceCount = 0;
+
+  constructor(total: number) {
+    assert(Number.isInteger(total) && total > 0, 'a pool has at least one block');
+    this.total = total;
+    this.slab = new Int32Array((total + 1) * STRIDE);
+    this.ring = total;
+    this.slab[this.ring * STRIDE + NEXT] = this.ring;
+    this.slab[this.ring * STRIDE + PREV] = this.ring;
+    for (let block = 0; block < total; block++) this.append(block);
+  }
+
+  refs(block: number): number {
+    return this.slab[block * STRIDE + REFS]!;
+  }
+
+  isListed(block: number): boolean {
+    return this.slab[block * STRIDE + NEXT] !== NONE;
+  }
+
+  /** Block that would be taken next, or NONE. */
+  head(): number {
+    return this.available === 0 ? NONE : this.slab[this.ring * STRIDE + NEXT]!;
+  }
+
+  /** Block after `block` in the list, or NONE at its end: for checks and tests. */
+  following(block: number): number {
+    const next = this.slab[block * STRIDE + NEXT]!;
+    return next === this.ring ? NONE : next;
+  }
+
+  /** Takes the head of the list with one reference. Its content, if any, is the caller's to drop. */
+  take(): number {
+    assert(this.available > 0, 'a block is taken only when one is available');
+    const slab = this.slab;
+    const block = slab[this.ring * STRIDE + NEXT]!;
+    const at = block * STRIDE;
+    const next = slab[at + NEXT]!;
+    slab[this.ring * STRIDE + NEXT] = next;
+    slab[next * STRIDE + PREV] = this.ring;
+    slab[at + NEXT] = NONE;
+    slab[at + REFS] = 1;
+    this.available--;
+    this.used++;
+    return block;
+  }
+
+  /** Adds an owner: a block that was available or fenced becomes in use again. */
+  touch(block: number): void {
+    const at = block * STRIDE;
+    const refs = this.slab[at + REFS]!;
+    if (refs === 0) {
+      if (this.slab[at + NEXT] === NONE) this.fenced--;
+      else this.unlink(block);
+      this.used++;
+    }
+    this.slab[at + REFS] = refs + 1;
+  }
+
+  /**
+   * Removes an owner. The last one's block goes to the list's tail (`toHead`: its head), or behind the fence of step
+   * `fence` unless that is NONE.
+   */
+  release(block: number, fence: number, toHead: boolean): void {
+    const at = block * STRIDE;
+    const refs = this.slab[at + REFS]! - 1;
+    assert(refs >= 0, 'a block is released only by an owner');
+    this.slab[at + REFS] = refs;
+    if (fence !== NONE) this.pushFence(block, fence);
+    if (refs > 0) return;
+    this.used--;
+    if (this.slab[at + FENCES]! > 0) this.fenced++;
+    else if (toHead) this.prepend(block);
+    else this.append(block);
+  }
+
+  /** Step `step` has ended: blocks fenced by it or by earlier ones become available. `isCached` decides the end of the list. */
+  liftFences(step: number, reuseEmptyFirst: boolean, isCached: (block: number) => boolean): void {
+    while (this.fenceCount > 0) {
+      const at = 2 * this.fenceHead;
+      if (this.fences[at + 1]! > step) return;
+      const block = this.fences[at]!;
+      this.fenceHead = (this.fenceHead + 1) % (this.fences.length / 2);
+      this.fenceCount--;
+      const slot = block * STRIDE;
+      const left = this.slab[slot + FENCES]! - 1;
+      this.slab[slot + FENCES] = left;
+      if (left > 0 || this.slab[slot + REFS]! > 0) continue;
+      this.fenced--;
+      if (reuseEmptyFirst && !isCached(block)) this.prepend(block);
+      else this.append(block);
+    }
+  }
+
+  /** Moves an available block to the head of the list: its content was dropped, so it is reused first. */
+  demote(block: number): void {
+    if (!this.isListed(block)) return;
+    this.unlink(block);
+    this.prepend(block);
+  }
+
+  private append(block: number): void {
+    const slab = this.slab;
+    const ring = this.ring * STRIDE;
+    const last = slab[ring + PREV]!;
+    slab[block * STRIDE + NEXT] = this.ring;
+    slab[block * STRIDE + PREV] = last;
+    slab[last * STRIDE + NEXT] = block;
+    slab[ring + PREV] = block;
+    this.available++;
+  }
+
+  private prepend(block: number): void {
+    const slab = this.slab;
+    const ring = this.ring * STRIDE;
+    const first = slab[ring + NEXT]!;
+    slab[block * STRIDE + NEXT] = first;
+    slab[block * STRIDE + PREV] = this.ring;
+    slab[first * STRIDE + PREV] = block;
+    slab[ring + NEXT] = block;
+    this.available++;
+  }
+
+  private unlink(block: number): void {
+    const slab = this.slab;
+    const at = block * STRIDE;
+    const next = slab[at + NEXT]!;
+    const prev = slab[at + PREV]!;
+    assert(next !== NONE, 'a block is unlinked only from the list');
+    slab[prev * STRIDE + NEXT] = next;
+    slab[next * STRIDE + PREV] = prev;
+    slab[at + NEXT] = NONE;
+    this.available--;
+  }
+
+  private pushFence(block: number, step: number): void {
+    let capacity = this.fences.length / 2;
+    if (this.fenceCount === capacity) {
+      const larger = new Int32Array(4 * capacity);
+      for (let i = 0; i < this.fenceCount; i++) {
+        const from = 2 * ((this.fenceHead + i) % capacity);
+        larger[2 * i] = this.fences[from]!;
+        larger[2 * i + 1] = this.fences[from + 1]!;
+      }
+      this.fences = larger;
+      this.fenceHead = 0;
+      capacity *= 2;
+    }
+    const at = 2 * ((this.fenceHead + this.fenceCount++) % capacity);
+    this.fences[at] = block;
+    this.fences[at + 1] = step;
+    this.slab[block * STRIDE + FENCES]!++;
+  }
+}

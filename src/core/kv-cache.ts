@@ -1,0 +1,371 @@
+import { assert } from './assert.ts';
+import { BlockPool } from './block-pool.ts';
+import type { EngineConfig } from './engine-config.ts';
+import { NONE } from './ids.ts';
+import { PrefixCache } from './prefix-cache.ts';
+import type { PrefixEnd, Sequence } from './sequence.ts';
+import type { StepPlan } from './step-plan.ts';
+import { type BlockKey, emptyBlockKey, hashTokens } from './token-source.ts';
+
+/**
+ * The only writer of pool, block tables and prefix cache. Every change is asked for first (`canAdmit`, `canGrow`, ...) and
+ * then made, so a refusal leaves no trace; there is one release path.
+ */
+export class KvCache {
+  readonly blockSize: number;
+  readonly pool: BlockPool;
+  readonly cache: PrefixCache;
+  /** Block tables, row by slot: row r begins at r * tableStride. */
+  readonly tables: Int32Array;
+  readonly tableStride: number;
+  /** Blocks that lost their content since the last `clearEvicted`, in order. */
+  evicted = new Int32Array(1024);
+  evictedCount = 0;
+
+  // What the last `lookup` found.
+  /** Whole blocks hit: hitBlocks[0 .. hitCount). */
+  readonly hitBlocks: Int32Array;
+  hitCount = 0;
+  /** Block to copy for a partial hit of `partialTokens` tokens behind the whole ones, or NONE. */
+  partialBlock = NONE;
+  partialTokens = 0;
+  hitEnd: PrefixEnd = 'not-looked-up';
+  /** Hit blocks that nobody owns: they leave the list of available ones when they are taken. */
+  private hitListed = 0;
+
+  private readonly prefixCaching: boolean;
+  private readonly partialPrefixHits: boolean;
+  private readonly pendingPrefixHits: boolean;
+  private readonly reuseEmptyFirst: boolean;
+  private readonly fencedFrees: boolean;
+  private readonly hostFree: Int32Array;
+  private hostFreeCount: number;
+  private readonly key: BlockKey = emptyBlockKey();
+  private readonly scratch: Int32Array;
+  private readonly isCached: (block: number) => boolean;
+  /** Tokens of the block whose key was made last: array and position, for verification. */
+  private keyTokens: Int32Array;
+  private keyAt = 0;
+
+  constructor(config: EngineConfig) {
+    this.blockSize = config.blockSize;
+    this.pool = new BlockPool(config.blocksTotal);
+    this.cache = new PrefixCache(config.blocksTotal, config.blockSize);
+    const draftsMax = config.speculation === null ? 0 : config.speculation.draftTokensMax + config.speculation.lookaheadTokens;
+    this.tableStride = Math.min(config.blocksTotal, Math.ceil((config.modelLenMax + draftsMax) / config.blockSize));
+    this.tables = new Int32Array(config.sequencesMax * this.tableStride);
+    this.hitBlocks = new Int32Array(this.tableStride);
+    this.prefixCaching = config.prefixCaching;
+    this.partialPrefixHits = config.partialPrefixHits;
+    this.pendingPrefixHits = config.pendingPrefixHits;
+    this.reuseEmptyFirst = config.reuseEmptyFirst;
+    this.fencedFrees = config.fencedFrees;
+    this.hostFree = new Int32Array(config.hostBlocksTotal);
+    this.hostFreeCount = config.hostBlocksTotal;
+    for (let i = 0; i < config.hostBlocksTotal; i++) this.hostFree[i] = config.hostBlocksTotal - 1 - i;
+    this.scratch = new Int32Array(config.blockSize);
+    this.keyTokens = this.scratch;
+    this.isCached = (block) => this.cache.has(block);
+  }
+
+  get hostAvailable(): number {
+    return this.hostFreeCount;
+  }
+
+  get hostTotal(): number {
+    return this.hostFree.length;
+  }
+
+  /** Blocks that hold `tokens` tokens. */
+  blocksFor(tokens: number): number {
+    return Math.ceil(tokens / this.blockSize);
+  }
+
+  clearEvicted(): void {
+    this.evictedCount = 0;
+  }
+
+  /** Tokens that the last `lookup` found. */
+  get hitTokens(): number {
+    return this.hitCount * this.blockSize + this.partialTokens;
+  }
+
+  /**
+   * Looks a waiting sequence's known text up, up to one token short of its end (a step has to compute something). Changes
+   * nothing but the result fields. `stepsDone`: the last step that has ended.
+   */
+  lookup(sequence: Sequence, stepsDone: number): void {
+    this.hitCount = 0;
+    this.partialBlock = NONE;
+    this.partialTokens = 0;
+    this.hitListed = 0;
+    if (!this.prefixCaching || sequence.request.sampling.promptLogprobs !== null) {
+      this.hitEnd = 'disabled';
+      return;
+    }
+    const leader = sequence.leader;
+    if (leader !== null && leader.state === 'running' && leader.firstTokenNs !== NONE) {
+      this.lookupLeader(sequence, leader);
+      return;
+    }
+    const cache = this.cache;
+    const blocksMax = Math.floor((sequence.knownTokens - 1) / this.blockSize);
+    let parent = PrefixCache.root(sequence.request.cacheSalt);
+    this.hitEnd = 'whole-prompt';
+    for (let i = 0; i < blocksMax; i++) {
+      this.makeKey(sequence, i);
+      const node = cache.find(parent, this.key, this.keyTokens, this.keyAt);
+      const block = node === NONE ? NONE : cache.blockOf(node);
+      if (block === NONE) {
+        this.hitEnd = node === NONE ? 'no-entry' : 'evicted-parent';
+        break;
+      }
+      if (!this.pendingPrefixHits && cache.readyStep(block) > stepsDone) {
+        this.hitEnd = 'not-ready';
+        break;
+      }
+      this.hitBlocks[i] = block;
+      this.hitCount = i + 1;
+      if (this.pool.isListed(block)) this.hitListed++;
+      parent = node;
+    }
+    if (this.partialPrefixHits && parent >= 0) this.lookupPartial(sequence, parent, stepsDone);
+  }
+
+  /** A sibling of a running leader whose prompt is computed shares its blocks, and copies the one it will write into. */
+  private lookupLeader(sequence: Sequence, leader: Sequence): void {
+    const reusable = Math.min(sequence.knownTokens, leader.promptTokens) - 1;
+    const blocks = Math.floor(reusable / this.blockSize);
+    const row = leader.slot * this.tableStride;
+    for (let i = 0; i < blocks; i++) this.hitBlocks[i] = this.tables[row + i]!;
+    this.hitCount = blocks;
+    this.partialTokens = reusable - blocks * this.blockSize;
+    if (this.partialTokens > 0) this.partialBlock = this.tables[row + blocks]!;
+    this.hitEnd = 'whole-prompt';
+  }
+
+  /** Part of the block behind the hits: the one with just that content, or the youngest child of the last node hit. */
+  private lookupPartial(sequence: Sequence, parent: number, stepsDone: number): void {
+    const cache = this.cache;
+    const from = this.hitCount * this.blockSize;
+    const count = Math.min(sequence.knownTokens - 1 - from, this.blockSize);
+    if (count <= 0) return;
+    const child = cache.lastChildOf(parent);
+    if (child === NONE) return;
+    const block = cache.blockOf(child);
+    if (block === NONE || cache.readyStep(block) > stepsDone) return;
+    this.copyKnown(sequence, from, count);
+    const same = cache.commonTokens(child, this.scratch, 0, count);
+    if (same === 0) return;
+    this.partialBlock = block;
+    this.partialTokens = same;
+  }
+
+  /** Blocks that leave the list when the hits of the last `lookup` are taken and `tokens` tokens in all are reserved. */
+  admissionBlocks(tokens: number): number {
+    const fresh = this.blocksFor(tokens) - this.hitCount;
+    const pinned = this.partialBlock !== NONE && this.pool.isListed(this.partialBlock) ? 1 : 0;
+    return fresh + this.hitListed + pinned;
+  }
+
+  canAdmit(tokens: number): boolean {
+    return this.admissionBlocks(tokens) <= this.pool.available;
+  }
+
+  /** Gives up the partial hit of the last `lookup`: its copy may be what does not fit. */
+  dropPartial(): void {
+    this.partialBlock = NONE;
+    this.partialTokens = 0;
+  }
+
+  /**
+   * Takes the hits of the last `lookup` of this sequence, copies the partial one, and reserves room for `tokens` tokens in
+   * all. The sequence has its slot already. Returns the number of new blocks.
+   */
+  admit(sequence: Sequence, tokens: number, plan: StepPlan): number {
+    assert(sequence.blocks === 0, 'a sequence is admitted without blocks');
+    const row = sequence.slot * this.tableStride;
+    const hits = this.hitCount;
+    for (let i = 0; i < hits; i++) {
+      const block = this.hitBlocks[i]!;
+      this.pool.touch(block);
+      this.tables[row + i] = block;
+    }
+    const source = this.partialBlock;
+    if (source !== NONE) this.pool.touch(source);
+    this.setBlocks(sequence, hits);
+    sequence.cacheBlocks = this.prefixCaching ? hits : 0;
+    sequence.cacheNode = hits > 0 && this.prefixCaching ? this.cache.nodeOf(this.hitBlocks[hits - 1]!) : NONE;
+    sequence.computedTokens = this.hitTokens;
+    const fresh = this.blocksFor(tokens) - hits;
+    for (let i = 0; i < fresh; i++) this.appendBlock(sequence, plan, 0);
+    if (source !== NONE) {
+      plan.addCopy(source, this.tables[row + hits]!);
+      this.pool.release(source, plan.stepId, false);
+    }
+    return fresh;
+  }
+
+  /** Whether a running sequence can hold `tokens` tokens. */
+  canGrow(sequence: Sequence, tokens: number): boolean {
+    return this.blocksFor(tokens) - sequence.blocks <= this.pool.available;
+  }
+
+  grow(sequence: Sequence, tokens: number, plan: StepPlan): void {
+    while (sequence.capacityTokens < tokens) this.appendBlock(sequence, plan, 0);
+  }
+
+  /** Takes one block more; `step` counts inside a run. */
+  appendBlock(sequence: Sequence, plan: StepPlan, step: number): void {
+    const block = this.pool.take();
+    if (this.cache.has(block)) this.evict(block);
+    this.tables[sequence.slot * this.tableStride + sequence.blocks] = block;
+    this.setBlocks(sequence, sequence.blocks + 1);
+    plan.addNewBlock(sequence.slot, block, step);
+  }
+
+  /** Publishes the sequence's full blocks up to `tokens` known tokens; they are ready once `readyStep` has ended. */
+  publish(sequence: Sequence, tokens: number, readyStep: number): void {
+    if (!this.prefixCaching) return;
+    const full = Math.floor(tokens / this.blockSize);
+    const row = sequence.slot * this.tableStride;
+    while (sequence.cacheBlocks < full) {
+      const index = sequence.cacheBlocks;
+      this.makeKey(sequence, index);
+      const parent = index === 0 ? PrefixCache.root(sequence.request.cacheSalt) : sequence.cacheNode;
+      sequence.cacheNode = this.cache.publish(this.tables[row + index]!, parent, this.key, this.keyTokens, this.keyAt, readyStep);
+      sequence.cacheBlocks = index + 1;
+    }
+  }
+
+  /** Takes back what the sequence published beyond its first `tokens` tokens (a failed step). */
+  unpublish(sequence: Sequence, tokens: number): void {
+    const keep = Math.min(sequence.cacheBlocks, Math.floor(tokens / this.blockSize));
+    const row = sequence.slot * this.tableStride;
+    for (let i = sequence.cacheBlocks - 1; i >= keep; i--) this.cache.drop(this.tables[row + i]!);
+    sequence.cacheBlocks = keep;
+    sequence.cacheNode = keep === 0 ? NONE : this.cache.nodeOf(this.tables[row + keep - 1]!);
+  }
+
+  /**
+   * Gives back everything the sequence holds, last block first, so that tails are evicted before heads. Idempotent.
+   * `stepsDone`: the last step that has ended; blocks of a sequence in a later one are fenced by it.
+   */
+  release(sequence: Sequence, stepsDone: number): void {
+    const fence = this.fencedFrees && sequence.lastStep > stepsDone ? sequence.lastStep : NONE;
+    const row = sequence.slot * this.tableStride;
+    for (let i = sequence.blocks - 1; i >= 0; i--) {
+      const block = this.tables[row + i]!;
+      this.pool.release(block, fence, this.reuseEmptyFirst && !this.cache.has(block));
+    }
+    this.setBlocks(sequence, 0);
+    sequence.cacheBlocks = 0;
+    sequence.cacheNode = NONE;
+    const host = sequence.hostBlocks;
+    if (host !== null) {
+      for (let i = host.length - 1; i >= 0; i--) this.hostFree[this.hostFreeCount++] = host[i]!;
+      sequence.hostBlocks = null;
+    }
+  }
+
+  /** A step has ended: what it fenced becomes available. */
+  stepEnded(step: number): void {
+    this.pool.liftFences(step, this.reuseEmptyFirst, this.isCached);
+  }
+
+  canSwapOut(sequence: Sequence): boolean {
+    return this.blocksFor(sequence.computedTokens) <= this.hostFreeCount;
+  }
+
+  /** Copies the blocks in use to host memory and gives them back. Not while a step with the sequence is in flight. */
+  swapOut(sequence: Sequence, plan: StepPlan, stepsDone: number): void {
+    assert(sequence.inFlight === 0, 'a sequence is swapped out only when no step writes to it');
+    const count = this.blocksFor(sequence.computedTokens);
+    const host = new Int32Array(count);
+    const row = sequence.slot * this.tableStride;
+    for (let i = 0; i < count; i++) {
+      host[i] = this.hostFree[--this.hostFreeCount]!;
+      plan.addSwapOut(this.tables[row + i]!, host[i]!);
+    }
+    this.release(sequence, stepsDone);
+    sequence.hostBlocks = host;
+  }
+
+  canSwapIn(tokens: number): boolean {
+    return this.blocksFor(tokens) <= this.pool.available;
+  }
+
+  /** Brings a swapped sequence back into new blocks, with room for `tokens` tokens in all. */
+  swapIn(sequence: Sequence, tokens: number, plan: StepPlan): void {
+    const host = sequence.hostBlocks;
+    assert(host !== null, 'only a swapped sequence is swapped in');
+    const count = Math.max(this.blocksFor(tokens), host.length);
+    const row = sequence.slot * this.tableStride;
+    for (let i = 0; i < count; i++) this.appendBlock(sequence, plan, 0);
+    for (let i = 0; i < host.length; i++) plan.addSwapIn(host[i]!, this.tables[row + i]!);
+    for (let i = host.length - 1; i >= 0; i--) this.hostFree[this.hostFreeCount++] = host[i]!;
+    sequence.hostBlocks = null;
+  }
+
+  /** Forgets the content of every block that nobody owns (and of owned ones from now on): the admin's reset. */
+  resetPrefixCache(): number {
+    let dropped = 0;
+    for (let block = 0; block < this.pool.total; block++) {
+      if (!this.cache.has(block) || this.pool.refs(block) > 0) continue;
+      this.cache.drop(block);
+      if (this.reuseEmptyFirst) this.pool.demote(block);
+      dropped++;
+    }
+    return dropped;
+  }
+
+  private evict(block: number): void {
+    if (this.evictedCount === this.evicted.length) {
+      const larger = new Int32Array(2 * this.evicted.length);
+      larger.set(this.evicted);
+      this.evicted = larger;
+    }
+    this.evicted[this.evictedCount++] = block;
+    this.cache.drop(block);
+  }
+
+  private setBlocks(sequence: Sequence, blocks: number): void {
+    sequence.blocks = blocks;
+    sequence.capacityTokens = blocks * this.blockSize;
+  }
+
+  /** Key of block `index` of the sequence's known text, and where its tokens can be read. */
+  private makeKey(sequence: Sequence, index: number): void {
+    const source = sequence.request.prompt;
+    const from = index * this.blockSize;
+    const key = this.key;
+    if (source.endless || from + this.blockSize <= source.length) {
+      source.blockKey(index, this.blockSize, key);
+      if (key.exact) return;
+      if (source.array !== null) {
+        this.keyTokens = source.array;
+        this.keyAt = from;
+        return;
+      }
+      this.copyKnown(sequence, from, this.blockSize);
+    } else {
+      this.copyKnown(sequence, from, this.blockSize);
+      hashTokens(this.scratch, 0, this.blockSize, key);
+    }
+    this.keyTokens = this.scratch;
+    this.keyAt = 0;
+  }
+
+  /** Known tokens [from, from + count) into the scratch block. */
+  private copyKnown(sequence: Sequence, from: number, count: number): void {
+    const source = sequence.request.prompt;
+    if (source.endless) {
+      source.copy(from, count, this.scratch, 0);
+      return;
+    }
+    const prompt = Math.max(0, Math.min(count, source.length - from));
+    if (prompt > 0) source.copy(from, prompt, this.scratch, 0);
+    const output = sequence.output;
+    for (let i = prompt; i < count; i++) this.scratch[i] = output![from + i - source.length]!;
+  }
+}

@@ -1,0 +1,106 @@
+import type { Engine } from './engine.ts';
+import { NONE } from './ids.ts';
+import type { Sequence } from './sequence.ts';
+import type { StepPlan, StepResult } from './step-plan.ts';
+
+/**
+ * Hands the tokens of a submission that ended well to its sequences, row by row: accepted drafts and the sampled token are
+ * appended, rejected drafts are taken back, sequences that have reached an end leave.
+ */
+export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endNs: number): void {
+  const steps = result.stepsRun;
+  let startNs = endNs;
+  for (let i = 0; i < steps; i++) startNs -= result.durationsNs[i]!;
+  const previousEndNs = engine.lastEndNs;
+  engine.lastEndNs = endNs;
+  const publishLate = engine.config.stepsInFlight === 2;
+  let gapRows = 0;
+  for (let row = 0; row < plan.rows; row++) {
+    const sequence = plan.sequences[row]!;
+    sequence.inFlight--;
+    if (sequence.state === 'finished') continue;
+    sequence.failures = 0;
+    if (plan.samples[row] === 0) continue;
+    const drafts = plan.draftTokens[row]!;
+    sequence.placeholders -= 1 + drafts;
+    let count = steps;
+    if (drafts > 0) count = verify(engine, sequence, drafts, result.acceptedDrafts[row]!);
+    else if (steps > 1) advance(sequence, steps - 1);
+    sequence.canDraft = sequence.state === 'running';
+    if (count > sequence.outputTokensMax - sequence.outputTokens) count = sequence.outputTokensMax - sequence.outputTokens;
+    let ended = result.ended[row] === 1;
+    if (ended && drafts > 0) count = result.endedTokens[row]!;
+    if (!engine.backend.limits.impliedTokens) {
+      const kept = keepIds(engine, sequence, result.tokens, row * (plan.draftTokensMax + 1), count);
+      ended ||= kept < 0;
+      count = kept < 0 ? -kept : kept;
+    }
+    const lastTokenNs = sequence.lastTokenNs;
+    if (sequence.firstTokenNs === NONE) {
+      sequence.firstTokenNs = endNs;
+      if (sequence.siblings !== null) engine.releaseSiblings(sequence, endNs);
+      if (count > 1 && engine.events !== null) engine.events.tokenGap(0, count - 1);
+    } else if (lastTokenNs === previousEndNs && drafts === 0) {
+      gapRows++;
+    } else if (engine.events !== null) {
+      engine.events.tokenGap((endNs - lastTokenNs) / count, count);
+    }
+    sequence.lastTokenNs = endNs;
+    const from = sequence.outputTokens;
+    sequence.outputTokens = from + count;
+    sequence.knownTokens += count;
+    engine.totals.outputTokens += count;
+    sequence.sink.tokens(sequence, from, count);
+    if (ended) engine.end(sequence, 'stop', endNs);
+    else if (sequence.outputTokens >= sequence.outputTokensMax) engine.end(sequence, 'length', endNs);
+    else if (publishLate && sequence.state === 'running') {
+      engine.kv.publish(sequence, sequence.computedTokens - sequence.placeholders, engine.stepsDone);
+    }
+  }
+  if (engine.events !== null) {
+    const leadNs = previousEndNs === NONE ? 0 : startNs - previousEndNs;
+    engine.events.stepFinished(plan, result, startNs, endNs, gapRows, leadNs);
+  }
+}
+
+/** Books the drafts of a row and takes the rejected ones back; returns the tokens that the row delivers. */
+function verify(engine: Engine, sequence: Sequence, drafts: number, accepted: number): number {
+  sequence.proposedDraftTokens += drafts;
+  sequence.acceptedDraftTokens += accepted;
+  engine.scheduler.speculation!.verify(drafts, accepted);
+  if (sequence.state === 'running') {
+    sequence.computedTokens -= drafts - accepted;
+    if (sequence.computedTokens > sequence.computedTokensPeak) sequence.computedTokensPeak = sequence.computedTokens;
+  }
+  return accepted + 1;
+}
+
+/** The later steps of a run, which the plan did not count. */
+function advance(sequence: Sequence, steps: number): void {
+  sequence.computedTokens += steps;
+  if (sequence.computedTokens > sequence.computedTokensPeak) sequence.computedTokensPeak = sequence.computedTokens;
+}
+
+/**
+ * Appends ids[at .. at + count) to the sequence's output, up to a token that ends it (an end-of-sequence or stop id, once the
+ * minimum is reached). Returns how many were kept, negated when the last of them ended it.
+ */
+function keepIds(engine: Engine, sequence: Sequence, ids: Int32Array, at: number, count: number): number {
+  const sampling = sequence.request.sampling;
+  let output = sequence.output;
+  const from = sequence.outputTokens;
+  if (output === null || output.length < from + count) {
+    const larger = new Int32Array(Math.max(64, 2 * (from + count)));
+    if (output !== null) larger.set(output);
+    output = larger;
+    sequence.output = larger;
+  }
+  for (let i = 0; i < count; i++) {
+    const id = ids[at + i]!;
+    output[from + i] = id;
+    if (from + i + 1 < sampling.outputTokensMin) continue;
+    const isEos = !sampling.ignoreEos && engine.config.eosTokenIds.includes(id);
+    if (isEos || sampling.stopTokenIds.includes(id)) return -(i + 1);
+  }
+  return count;
+}
