@@ -75,6 +75,11 @@ export interface EngineConfig {
   readonly partialPrefixHits: boolean;
   /** Whether a block may be hit before the step that computes it has ended (needs the backend's consent). */
   readonly pendingPrefixHits: boolean;
+  /**
+   * Whether blocks that a row would have filled lose their content when the row is taken out of the plan again, for a more
+   * urgent sequence. Off: vLLM 0.15 leaves them in its index although nobody computes them, and so may hit them later.
+   */
+  readonly unpublishUnplanned: boolean;
   /** Blocks without content go back to the head of the free list, so that cached ones live longer. Off: to its tail (vLLM 0.15). */
   readonly reuseEmptyFirst: boolean;
   /** Blocks freed while a step that may write to them is in flight are held back until it has ended. */
@@ -132,6 +137,7 @@ export const ENGINE_PROFILES: Readonly<Record<EngineProfile, EngineConfig>> = {
     siblings: 'fork',
     partialPrefixHits: true,
     pendingPrefixHits: true,
+    unpublishUnplanned: true,
     reuseEmptyFirst: true,
     fencedFrees: true,
   },
@@ -149,6 +155,7 @@ export const ENGINE_PROFILES: Readonly<Record<EngineProfile, EngineConfig>> = {
     siblings: 'independent',
     partialPrefixHits: false,
     pendingPrefixHits: true,
+    unpublishUnplanned: false,
     reuseEmptyFirst: false,
     fencedFrees: false,
   },

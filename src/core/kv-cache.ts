@@ -36,6 +36,7 @@ export class KvCache {
   private readonly prefixCaching: boolean;
   private readonly partialPrefixHits: boolean;
   private readonly pendingPrefixHits: boolean;
+  private readonly unpublishUnplanned: boolean;
   private readonly reuseEmptyFirst: boolean;
   private readonly fencedFrees: boolean;
   private readonly hostFree: Int32Array;
@@ -58,6 +59,7 @@ export class KvCache {
     this.prefixCaching = config.prefixCaching;
     this.partialPrefixHits = config.partialPrefixHits;
     this.pendingPrefixHits = config.pendingPrefixHits;
+    this.unpublishUnplanned = config.unpublishUnplanned;
     this.reuseEmptyFirst = config.reuseEmptyFirst;
     this.fencedFrees = config.fencedFrees;
     this.hostFree = new Int32Array(config.hostBlocksTotal);
@@ -245,6 +247,11 @@ export class KvCache {
     for (let i = sequence.cacheBlocks - 1; i >= keep; i--) this.cache.drop(this.tables[row + i]!);
     sequence.cacheBlocks = keep;
     sequence.cacheNode = keep === 0 ? NONE : this.cache.nodeOf(this.tables[row + keep - 1]!);
+  }
+
+  /** The sequence's row was taken out of a plan: nobody computes the blocks that it would have filled. */
+  unplanned(sequence: Sequence): void {
+    if (this.unpublishUnplanned) this.unpublish(sequence, sequence.computedTokens);
   }
 
   /**

@@ -79,7 +79,7 @@ export function removeRow(plan: StepPlan, kv: KvCache, row: number, lastStep: nu
   const drafts = plan.draftTokens[row]!;
   revertRow(sequence, tokens, drafts, plan.samples[row] === 1);
   sequence.lastStep = lastStep;
-  kv.unpublish(sequence, sequence.computedTokens);
+  kv.unplanned(sequence);
   plan.rows--;
   for (let i = row; i < plan.rows; i++) {
     plan.sequences[i] = plan.sequences[i + 1]!;
