@@ -1,6 +1,7 @@
 export * from './acceptance.ts';
 export * from './device.ts';
 export * from './faults.ts';
+export * from './fixed-proposer.ts';
 export * from './memory.ts';
 export * from './model-catalogue.ts';
 export * from './model-shape.ts';

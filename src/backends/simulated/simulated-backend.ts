@@ -261,26 +261,38 @@ export class SimulatedBackend implements Backend {
    * A row that ended in the earlier submission is marked as ended with no token that counts.
    */
   private deliver(plan: StepPlan, result: StepResult): void {
-    const { samples, draftTokens, sequences } = plan;
-    const drafting = plan.decodeTokens > plan.decodeRows;
-    for (let row = 0; row < plan.rows; row++) {
+    if (plan.decodeTokens > plan.decodeRows) {
+      this.deliverDrafts(plan, result);
+      return;
+    }
+    const { samples, sequences, rows } = plan;
+    for (let row = 0; row < rows; row++) {
       if (samples[row] === 0) continue;
       const sequence = sequences[row]!;
-      const drafts = drafting ? draftTokens[row]! : 0;
-      let tokens = 1;
+      const before = sequence.outputTokens + sequence.placeholders - 1;
+      // Nothing ends before its implied token, so that most rows need not be asked.
+      if (before + 1 < sequence.request.impliedOutputTokens) continue;
       const endsAt = endOutputToken(sequence.request);
-      if (drafts === 0 && endsAt === Number.POSITIVE_INFINITY) continue;
+      if (before + 1 < endsAt) continue;
+      result.ended[row] = 1;
+      result.endedTokens[row] = endsAt > before ? 1 : 0;
+    }
+  }
+
+  private deliverDrafts(plan: StepPlan, result: StepResult): void {
+    const { acceptance } = this;
+    assert(acceptance !== null, 'a backend that gets drafts has an acceptance process');
+    for (let row = 0; row < plan.rows; row++) {
+      if (plan.samples[row] === 0) continue;
+      const sequence = plan.sequences[row]!;
+      const drafts = plan.draftTokens[row]!;
       const before = sequence.outputTokens + sequence.placeholders - 1 - drafts;
-      if (drafts > 0) {
-        assert(this.acceptance !== null, 'a backend that gets drafts has an acceptance process');
-        const accepted = this.acceptance.accepted(sequence, before, drafts);
-        result.acceptedDrafts[row] = accepted;
-        tokens += accepted;
-      }
-      if (before + tokens >= endsAt) {
-        result.ended[row] = 1;
-        result.endedTokens[row] = endsAt > before ? endsAt - before : 0;
-      }
+      const accepted = acceptance.accepted(sequence, before, drafts);
+      result.acceptedDrafts[row] = accepted;
+      const endsAt = endOutputToken(sequence.request);
+      if (before + accepted + 1 < endsAt) continue;
+      result.ended[row] = 1;
+      result.endedTokens[row] = endsAt > before ? endsAt - before : 0;
     }
   }
 
@@ -293,9 +305,9 @@ export class SimulatedBackend implements Backend {
     let steps = Number.POSITIVE_INFINITY;
     for (let row = 0; row < plan.rows; row++) {
       const sequence = plan.sequences[row]!;
-      const endsAt = endOutputToken(sequence.request);
-      if (endsAt === Number.POSITIVE_INFINITY) continue;
-      const left = endsAt - (sequence.outputTokens + sequence.placeholders - 1);
+      const before = sequence.outputTokens + sequence.placeholders - 1;
+      if (sequence.request.impliedOutputTokens - before >= steps) continue;
+      const left = endOutputToken(sequence.request) - before;
       if (left < steps) steps = left;
     }
     return steps > 1 ? steps : 1;

@@ -2,7 +2,8 @@ import type { Request } from '../../core/index.ts';
 
 /**
  * Number of the output token (from 1) with which the model ends the sequence by itself; Infinity when it never does. An ignored
- * end-of-sequence token ends nothing; before `outputTokensMin` none can be sampled.
+ * end-of-sequence token ends nothing; before `outputTokensMin` none can be sampled. Never less than
+ * `impliedOutputTokens`.
  */
 export function endOutputToken(request: Request): number {
   const implied = request.impliedOutputTokens;

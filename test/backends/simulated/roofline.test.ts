@@ -153,9 +153,16 @@ describe('monotonicity', () => {
     );
   });
 
-  it('drafts cost time', () => {
+  it('drafts cost the products and the logits of as many rows, but one read of the context and one row', () => {
     const model = timing();
-    expect(model.stepNs(decode(64, 4), 64_000)).toBeGreaterThan(model.stepNs(decode(64), 64_000));
+    const rows = 256 * 3000;
+    expect(model.stepNs(decode(64, 4), 64_000)).toBe(model.stepNs(decode(320), 64_000) - rows);
+  });
+
+  it('a short chunk after a long context is bound by reading the context', () => {
+    const model = timing();
+    const read = (100_000 * 131_072 * 1e9) / (H100_SXM.hbmBytesPerSecond * H100_SXM.efficiency.decodeAttention);
+    expect(off(model.stepNs(mixed(0, 1, 100_000), 0) - model.stepNs(mixed(0, 1, 0), 0), read)).toBeLessThan(0.001);
   });
 
   it('more GPUs are never slower on a full step of a large model', () => {

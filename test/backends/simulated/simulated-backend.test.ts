@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AcceptanceProcess, type DeviceFault } from '../../../src/backends/simulated/index.ts';
 import { CounterRng, PRIORITY } from '../../../src/core/index.ts';
-import { DeviceDriver, type Ended, MEMORY, STEPS_MAX, sequence, TIMING } from './device-driver.ts';
+import { DeviceDriver, type Ended, STEPS_MAX, sequence, TIMING } from './device-driver.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -225,6 +225,31 @@ describe('runs of steps', () => {
     );
   });
 
+  it('are the same steps with two in flight, also when the host is slower than the device', () => {
+    const property = fc.property(
+      fc.integer({ min: 1, max: 4000 }),
+      fc.integer({ min: 1, max: 60 }),
+      fc.integer({ min: 0, max: 20_000_000 }),
+      (prompt, steps, hostNs) => {
+        const single = new DeviceDriver({ stepsInFlight: 2 });
+        const s = sequence(1, prompt, 1, NEVER);
+        let planned = 0;
+        const fill = () => {
+          for (; planned < steps && planned - single.ended.length < 2; planned++) single.decode([s], 1, hostNs);
+        };
+        single.onEnded = fill;
+        fill();
+        single.clock.run();
+        const run = new DeviceDriver({ stepsInFlight: 2 });
+        run.decode([sequence(1, prompt, 1, NEVER)], steps, hostNs);
+        run.clock.run();
+        expect(run.ended[0]!.durationsNs).toEqual(single.ended.flatMap((e) => e.durationsNs));
+        expect(run.clock.nowNs()).toBe(single.clock.nowNs());
+      },
+    );
+    fc.assert(property, { numRuns: 100 });
+  });
+
   it('end at plan.stepsMax', () => {
     const driver = new DeviceDriver();
     driver.decode([sequence(1, 100, 1, NEVER)], STEPS_MAX);
@@ -268,6 +293,16 @@ describe('runs of steps', () => {
     };
     expect(run(1)).toEqual([100, 101, 102].map((context) => 40_000 + stepNs(1, context)));
     expect(run(2)).toEqual([40_000 + stepNs(1, 100), stepNs(1, 101), stepNs(1, 102)]);
+  });
+
+  it('behind a step in flight are one step, and a row that ends in that step gets nothing more', () => {
+    const driver = new DeviceDriver({ stepsInFlight: 2 });
+    const rows = [sequence(1, 100, 1, 2), sequence(2, 100, 1, NEVER)];
+    driver.decode(rows);
+    driver.decode(rows, 5);
+    driver.clock.run();
+    expect(driver.ended[1]!.durationsNs).toHaveLength(1);
+    expect([driver.ended[1]!.ended, driver.ended[1]!.endedTokens[0]]).toEqual([[1, 0], 0]);
   });
 
   it('refuse rows that do not decode', () => {
