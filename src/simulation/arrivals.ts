@@ -1,4 +1,4 @@
-import { exponential, gammaSource, type Uniform, uniformSource } from './random.ts';
+import { CV_MAX, exponential, gammaSource, type Uniform, uniformSource } from './random.ts';
 import { checkBetween, checkCount, checkNotNegative, checkPositive } from './spec-check.ts';
 
 /** When requests arrive. Rates are requests per second. */
@@ -67,7 +67,7 @@ export function arrivalProcess(spec: OpenLoopArrivals, seed: number | string): A
       return new IntervalProcess(spec.ratePerS, intervals(uniformSource(seed, 'arrivals')));
     case 'gamma':
       checkPositive('arrivals.ratePerS', spec.ratePerS);
-      checkNotNegative('arrivals.cv', spec.cv);
+      checkBetween('arrivals.cv', spec.cv, 0, CV_MAX);
       return new IntervalProcess(spec.ratePerS, gammaSource(uniformSource(seed, 'arrivals'), spec.cv));
     case 'diurnal':
       return new DiurnalProcess(spec, uniformSource(seed, 'arrivals'));

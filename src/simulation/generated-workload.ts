@@ -3,9 +3,9 @@ import { GREEDY, type SamplingParameters } from '../core/request.ts';
 import { StreamTokens, type TokenSource } from '../core/token-source.ts';
 import { type ArrivalProcess, type ArrivalSpec, arrivalProcess, type ClosedLoopArrivals } from './arrivals.ts';
 import { type LengthSpec, lengthSource } from './lengths.ts';
-import { gammaSource, uniformSource } from './random.ts';
+import { CV_MAX, gammaSource, uniformSource } from './random.ts';
 import { type PromptSource, type SharedPrefixPrompts, sharedPrefixPrompts } from './shared-prefix.ts';
-import { checkCount, checkNotNegative, checkPositive } from './spec-check.ts';
+import { checkBetween, checkCount, checkNotNegative, checkPositive } from './spec-check.ts';
 import { type Workload, WorkloadRequest } from './workload.ts';
 
 /** A generated workload. It ends at the first of `requests`, `durationS` and the arrivals' own end; one of them must exist. */
@@ -164,7 +164,7 @@ class ClosedLoop implements Workload {
   constructor(spec: WorkloadSpec, arrivals: ClosedLoopArrivals, source: RequestSource, seed: number | string) {
     checkCount('arrivals.concurrency', arrivals.concurrency);
     checkNotNegative('arrivals.thinkTimeS', arrivals.thinkTimeS);
-    checkNotNegative('arrivals.thinkTimeCv', arrivals.thinkTimeCv);
+    checkBetween('arrivals.thinkTimeCv', arrivals.thinkTimeCv, 0, CV_MAX);
     const thinking = gammaSource(uniformSource(seed, 'thinking'), arrivals.thinkTimeCv);
     this.thinkTimeNs = () => Math.round(arrivals.thinkTimeS * SECOND_NS * thinking());
     this.source = source;

@@ -1,6 +1,9 @@
 import { randomGamma, randomNormal } from 'd3-random';
 import seedrandom from 'seedrandom';
 
+/** Beyond this nearly all intervals are 0 and the mean rests on draws that no run is long enough to see. */
+export const CV_MAX = 100;
+
 /** A source of uniform numbers in [0, 1). */
 export type Uniform = () => number;
 
@@ -30,9 +33,10 @@ export function normalSource(uniform: Uniform): () => number {
 
 /**
  * Gamma with mean 1 and coefficient of variation `cv` (shape 1 / cv^2, scale cv^2): Marsaglia and Tsang, "A simple method for
- * generating gamma variables", ACM TOMS 26(3), 2000 (d3-random). cv 0 gives 1.
+ * generating gamma variables", ACM TOMS 26(3), 2000 (d3-random). A cv of less than a millionth (a shape beyond the method's
+ * arithmetic) gives 1. `cv` at most `CV_MAX`.
  */
 export function gammaSource(uniform: Uniform, cv: number): () => number {
-  if (cv === 0) return () => 1;
+  if (cv < 1e-6) return () => 1;
   return randomGamma.source(uniform)(1 / (cv * cv), cv * cv);
 }
