@@ -1,0 +1,79 @@
+import { Command, CommanderError } from 'commander';
+import type { CliIo } from './cli-io.ts';
+import { EXIT, type ExitCode, exitOf } from './exit-codes.ts';
+import { generateCommand } from './generate-command.ts';
+import { replayCommand } from './replay-command.ts';
+import type { CliContext, Simulate } from './run-twin.ts';
+import { scenariosCommand } from './scenarios-command.ts';
+import { simulateCommand } from './simulate-command.ts';
+import { validateScenarioCommand } from './validate-scenario-command.ts';
+
+/**
+ * The whole command line as a function: `argv` without interpreter and script, the exit code as the value. Ends no process,
+ * so that tests and other programs may call it.
+ */
+export async function runCli(argv: readonly string[], io: CliIo, simulate: Simulate): Promise<ExitCode> {
+  let code: ExitCode = EXIT.ok;
+  const context: CliContext = {
+    io,
+    simulate,
+    exit: (asked) => {
+      if (asked > code) code = asked;
+    },
+  };
+  try {
+    await program(context).parseAsync(argv, { from: 'user' });
+    return code;
+  } catch (error) {
+    return report(error, argv, io);
+  }
+}
+
+function report(error: unknown, argv: readonly string[], io: CliIo): ExitCode {
+  const { code, message } = exitOf(error);
+  if (error instanceof CommanderError) return code;
+  io.stderr.write(`${message}\n`);
+  if (code === EXIT.internal) {
+    io.stderr.write(`this is a bug in Twinfer; to repeat it: twinfer ${argv.map(shellWord).join(' ')}\n`);
+  }
+  return code;
+}
+
+function program(context: CliContext): Command {
+  const root = new Command('twinfer').description('An LLM inference server that is its own digital twin').addHelpText(
+    'after',
+    `
+Examples:
+  $ twinfer simulate llama-3.1-8b-h100
+  $ twinfer replay trace.csv --scenario llama-3.1-8b-h100 --out out/report
+
+Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification found a difference;
+2 bad input; 3 a bug in Twinfer.`,
+  );
+  const commands = [
+    simulateCommand(context),
+    replayCommand(context),
+    generateCommand(context),
+    scenariosCommand(context),
+    validateScenarioCommand(context),
+  ];
+  for (const command of commands) root.addCommand(command);
+  for (const command of [root, ...commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text: string) => context.io.stdout.write(text),
+      writeErr: (text: string) => context.io.stderr.write(text),
+      outputError: (text: string, write: (text: string) => void) =>
+        write(
+          `${text
+            .replace(/^error: /, '')
+            .trim()
+            .replaceAll('\n', ' ')}\n`,
+        ),
+    });
+  }
+  return root;
+}
+
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

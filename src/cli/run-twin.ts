@@ -1,0 +1,74 @@
+import type { LoadedScenario } from '../config/load-scenario.ts';
+import type { ScenarioOverrides } from '../config/resolve-scenario.ts';
+import type { RunHooks, RunOutcome, RunSpec } from '../runtime/run-spec.ts';
+import { textReport } from '../simulation/report/text-report.ts';
+import type { CliIo } from './cli-io.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { progressView } from './progress-bar.ts';
+import { resolveWithFlags } from './resolve-with-flags.ts';
+import { overridesOf, type RunOptions } from './run-options.ts';
+
+/** Runs a specification: `runSimulation` of the runtime, or a test's own. */
+export type Simulate = (spec: RunSpec, hooks: RunHooks) => Promise<RunOutcome>;
+
+/** What commands get from outside. */
+export interface CliContext {
+  readonly io: CliIo;
+  readonly simulate: Simulate;
+  /** Told how the command ended; without a call it ended well. */
+  readonly exit: (code: ExitCode) => void;
+}
+
+/** Resolves, runs, prints. stdout gets the table or the document, stderr progress and notes. */
+export async function runTwin(
+  context: CliContext,
+  loaded: LoadedScenario,
+  options: RunOptions,
+  more: ScenarioOverrides = {},
+): Promise<void> {
+  const { io } = context;
+  const quiet = options.quiet === true || options.json === true;
+  const overrides = overridesOf(options);
+  const spec = resolveWithFlags(loaded, {
+    ...overrides,
+    ...more,
+    workload: { ...overrides.workload, ...more.workload },
+  });
+  const outcome = await simulated(context, spec, quiet);
+  io.stdout.write(
+    options.json === true ? `${JSON.stringify(outcome.summary, null, 2)}\n` : textReport(outcome.run, outcome.summary),
+  );
+  if (!quiet) for (const note of notesOf(outcome)) io.stderr.write(`${note}\n`);
+  context.exit(exitCodeOf(outcome, options, io));
+}
+
+async function simulated(context: CliContext, spec: RunSpec, quiet: boolean): Promise<RunOutcome> {
+  const view = progressView(context.io.stderr, quiet);
+  try {
+    return await context.simulate(spec, { progress: (state) => view.update(state) });
+  } finally {
+    view.stop();
+  }
+}
+
+function notesOf(outcome: RunOutcome): string[] {
+  const notes = outcome.files.map((file) => `written: ${file}`);
+  if (outcome.badRows > 0)
+    notes.push(
+      `bad rows skipped: ${outcome.badRows}${outcome.firstBadRow === null ? '' : `; the first: ${outcome.firstBadRow}`}`,
+    );
+  return notes;
+}
+
+function exitCodeOf(outcome: RunOutcome, options: RunOptions, io: CliIo): ExitCode {
+  const { verification } = outcome;
+  if (verification !== null && verification.difference !== null) {
+    io.stderr.write(`verify: after ${verification.stepsCompared} equal steps: ${verification.difference}\n`);
+    return EXIT.missed;
+  }
+  if (verification !== null && options.quiet !== true) {
+    io.stderr.write(`verify: ${verification.stepsCompared} steps equal\n`);
+  }
+  const missed = (outcome.summary.targets ?? []).filter((result) => !result.pass);
+  return options.failOnTargets === true && missed.length > 0 ? EXIT.missed : EXIT.ok;
+}
