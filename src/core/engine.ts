@@ -247,6 +247,7 @@ export class Engine implements StepDone, Task {
       this.stepsDone = plan.stepId;
       this.kv.stepEnded(plan.stepId);
       failStep(this, plan, result, endNs);
+      this.events?.stepFinished(plan, result, endNs, endNs, 0, 0);
       if (result.status === 'device-lost') this.deviceLost = true;
       this.recovering = this.inFlight.length > 0;
     }

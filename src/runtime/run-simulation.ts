@@ -1,0 +1,154 @@
+import { openTrace, type TraceWorkload } from '../../replay/open-trace.ts';
+import {
+  AcceptanceProcess,
+  FaultSchedule,
+  FixedProposer,
+  RooflineTimingModel,
+  SimulatedBackend,
+} from '../backends/simulated/index.ts';
+import { CounterRng, Engine, type EngineEvents, EventFanout, VirtualClock } from '../core/index.ts';
+import { generatedWorkload } from '../simulation/generated-workload.ts';
+import { RunRecorder } from '../simulation/run-recorder.ts';
+import { summarise } from '../simulation/run-summary.ts';
+import type { Workload } from '../simulation/workload.ts';
+import { WorkloadFeed } from '../simulation/workload-feed.ts';
+import { openOutput } from './run-output.ts';
+import type { RunHooks, RunOutcome, RunSpec } from './run-spec.ts';
+import { wallNs } from './system-clock.ts';
+
+/** Longest run of decode steps in one submission. */
+const RUN_STEPS_MAX = 4096;
+/** Simulated time between two looks at the wall clock, and wall time between two progress reports. */
+const SLICE_NS = 10e9;
+const PROGRESS_NS = 100e6;
+
+/**
+ * Runs a specification from the first arrival to the last record on a virtual clock. Throws what the workload throws for
+ * bad input (TraceError, ConfigError) and InvariantError when a law of the engine or of the books is broken.
+ */
+export async function runSimulation(spec: RunSpec, hooks: RunHooks = {}): Promise<RunOutcome> {
+  const output = openOutput(spec);
+  const startNs = wallNs();
+  const workload = openWorkload(spec);
+  try {
+    const clock = new VirtualClock();
+    const gauges = {
+      blocksTotal: spec.engine.blocksTotal,
+      blocksUsed: () => engine.kv.pool.used,
+      blocksCached: () => engine.kv.cache.entries,
+    };
+    const recorder = new RunRecorder({ gauges, digest: spec.output.digest, records: output.records });
+    const events: EngineEvents = output.decisions === null ? recorder : new EventFanout([recorder, output.decisions]);
+    const engine = makeEngine(spec, clock, events, output.decisions !== null);
+    recorder.attach(engine.kv.tables, engine.kv.tableStride);
+    const feed = new WorkloadFeed(engine, clock, workload);
+    await drive(engine, clock, workload, feed, hooks);
+    engine.check(clock.nowNs());
+    const run = recorder.finish();
+    const wallSeconds = (wallNs() - startNs) / 1e9;
+    const summary = summarise(run, {
+      scenario: spec.scenario,
+      seed: spec.seed,
+      wallSeconds,
+      targets: spec.targets,
+      gpuComputeUtilization: computeUtilization(engine),
+    });
+    const files = output.close(run, summary);
+    const bad = isTrace(workload) ? workload : null;
+    return {
+      run,
+      summary,
+      verification: output.verification(),
+      files,
+      badRows: bad?.badRows ?? 0,
+      firstBadRow: bad?.badRowMessages[0] ?? null,
+    };
+  } finally {
+    workload.close();
+    output.abandon();
+  }
+}
+
+function openWorkload(spec: RunSpec): Workload {
+  const { workload } = spec;
+  if (workload.kind === 'trace') return openTrace(workload.path, workload.options);
+  return generatedWorkload(workload.spec, spec.seed);
+}
+
+function isTrace(workload: Workload): workload is TraceWorkload {
+  return 'badRows' in workload;
+}
+
+function makeEngine(spec: RunSpec, clock: VirtualClock, events: EngineEvents, singleSteps: boolean): Engine {
+  const { engine: config, device, model, tensorParallel, memory } = spec;
+  const timing = new RooflineTimingModel(model, device, config.blockSize, {
+    tensorParallel,
+    tokensPerStepMax: config.tokensPerStepMax,
+  });
+  const rates = spec.acceptanceRates;
+  const backend = new SimulatedBackend({
+    clock,
+    device,
+    tensorParallel,
+    memory,
+    timing,
+    stepsInFlight: config.stepsInFlight,
+    stepsMax: config.fastForward ? RUN_STEPS_MAX : 1,
+    acceptance: rates === null ? null : new AcceptanceProcess(new CounterRng(spec.seed), rates),
+    faults: spec.faults.length === 0 ? null : new FaultSchedule(spec.faults),
+  });
+  return new Engine({
+    config,
+    backend,
+    clock,
+    events,
+    singleSteps,
+    proposer: config.speculation === null ? null : new FixedProposer(),
+  });
+}
+
+async function drive(
+  engine: Engine,
+  clock: VirtualClock,
+  workload: Workload,
+  feed: WorkloadFeed,
+  hooks: RunHooks,
+): Promise<void> {
+  let reportedNs = wallNs();
+  const report = async () => {
+    if (hooks.progress === undefined || wallNs() - reportedNs < PROGRESS_NS) return;
+    reportedNs = wallNs();
+    hooks.progress({
+      requestsEnded: feed.ended,
+      requestsExpected: workload.requestsExpected,
+      simulatedNs: clock.nowNs(),
+      durationExpectedNs: workload.durationExpectedNs,
+      traceReadRatio: isTrace(workload) ? workload.bytesRead / workload.bytesTotal : null,
+    });
+    // Lets the terminal draw and signals in.
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  for (;;) {
+    const next = workload.next();
+    const batch = next instanceof Promise ? await next : next;
+    if (batch === null) break;
+    feed.load(batch);
+    while (!feed.empty) {
+      clock.run(clock.nextNs() + SLICE_NS);
+      await report();
+    }
+  }
+  while (clock.armed > 0) {
+    clock.run(clock.nextNs() + SLICE_NS);
+    await report();
+  }
+  if (!engine.idle) throw new Error('the workload has ended, the clock is empty and requests are left');
+}
+
+/** Mean over the GPUs and the whole run, 0 .. 1. */
+function computeUtilization(engine: Engine): number | null {
+  const telemetry = { gpus: [] };
+  engine.backend.telemetry(telemetry);
+  const [gpu] = telemetry.gpus as { computeUtilizationPercent: number }[];
+  return gpu === undefined || Number.isNaN(gpu.computeUtilizationPercent) ? null : gpu.computeUtilizationPercent / 100;
+}
