@@ -12,10 +12,10 @@ export interface Violation {
 }
 
 /** Lines per file and per function, comments and blanks included. */
-export const FILE_LINES_MAX = 400;
-export const FUNCTION_LINES_MAX = 60;
+const FILE_LINES_MAX = 400;
+const FUNCTION_LINES_MAX = 60;
 
-/** Hosts that an `import` may name although they are not `builtinModules` on every supported Node. */
+/** Names without the `node:` prefix that are modules of Node and no packages. */
 const NODE_MODULES: ReadonlySet<string> = new Set(builtinModules);
 
 /** The layer rules for one file: imports, banned names, nothing suspended in the core. Files outside all layers pass. */

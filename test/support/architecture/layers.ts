@@ -26,7 +26,7 @@ export const LAYERS: readonly Layer[] = [
     name: 'simulation',
     folder: 'src/simulation/',
     imports: ['core', ...BACKENDS],
-    packages: ['seedrandom', 'd3-random', 'hdr-histogram-js'],
+    packages: ['seedrandom', 'd3-random', 'hdr-histogram-js', 'cli-table3'],
     nodeModules: ['crypto'],
   },
   {
