@@ -47,11 +47,13 @@ export class TraceReader {
   private ended = false;
   private done = false;
   private requests = 0;
+  /** What `next` hands out a copy of: an array that has held objects once stays one of objects for the compiler. */
+  private readonly batch: WorkloadRequest[] = [];
   /** Filled by the parser; a new one for every row only where rows are held back to be spread. */
   private row = new TraceRow();
-  private started = false;
-  private originNs = 0;
-  private lastNs = 0;
+  /** Times of the first and of the last row; NaN before there is one (and so never a small integer: one representation). */
+  private originNs = Number.NaN;
+  private lastNs = Number.NaN;
   /** Rows of one coarse timestamp, in order, and the distance to it from the one before. */
   private held: TraceRow[] = [];
   private stepNs = Number.POSITIVE_INFINITY;
@@ -66,9 +68,8 @@ export class TraceReader {
   /** At least one request, or null at the end. */
   next(): WorkloadRequest[] | null | Promise<WorkloadRequest[] | null> {
     while (!this.done) {
-      const batch: WorkloadRequest[] = [];
-      this.parseLines(batch);
-      if (batch.length > 0) return batch;
+      this.parseLines();
+      if (this.batch.length > 0) return this.takeBatch();
       if (this.done) break;
       const more = this.fill();
       if (more !== null) return more.then(() => this.next());
@@ -77,8 +78,14 @@ export class TraceReader {
     return null;
   }
 
+  private takeBatch(): WorkloadRequest[] {
+    const batch = this.batch.slice();
+    this.batch.length = 0;
+    return batch;
+  }
+
   /** Parses all whole lines of the buffer; at the end of the file also releases what is held back. */
-  private parseLines(batch: WorkloadRequest[]): void {
+  private parseLines(): void {
     const end = this.filled === 0 ? 0 : this.bytes.lastIndexOf(LF, this.filled - 1) + 1;
     if (this.line === 0 && this.filled > 0) this.skipByteOrderMark();
     while (this.position < end && !this.done) {
@@ -88,64 +95,58 @@ export class TraceReader {
       } else if (this.bytes[this.position]! <= CR && this.skipBlank()) {
         this.position++;
       } else {
-        this.parseRow(end, batch);
+        this.parseRow(end);
       }
     }
     if (this.ended && !this.done) {
-      this.release(Number.POSITIVE_INFINITY, batch);
+      this.release(Number.POSITIVE_INFINITY);
       this.finish();
     }
   }
 
-  private parseRow(end: number, batch: WorkloadRequest[]): void {
+  private parseRow(end: number): void {
     const row = this.row;
     const from = this.position;
     // The row's number names its private content, so that a window or a bad row changes nobody else's.
     row.stream = -++this.rows;
     try {
       this.position = this.parser.parse(this.bytes, from, end, row);
-      if (this.started && row.timeNs < this.lastNs) throw new RowFault(null, this.goesBack(row.timeNs), 0);
+      if (row.timeNs < this.lastNs) throw new RowFault(null, this.goesBack(row.timeNs), 0);
     } catch (error) {
       if (!(error instanceof RowFault)) throw error;
       this.position = this.bytes.indexOf(LF, from) + 1;
       this.reject(error);
       return;
     }
-    if (!this.started) this.start(row.timeNs);
+    if (Number.isNaN(this.originNs)) this.originNs = row.timeNs;
     if (this.parser.spreadNs > 0) {
-      this.hold(row, batch);
+      this.hold(row);
     } else {
-      this.emit(row, row.timeNs - this.originNs, batch);
+      this.emit(row, row.timeNs - this.originNs);
     }
     this.lastNs = row.timeNs;
   }
 
-  private start(timeNs: number): void {
-    this.started = true;
-    this.originNs = timeNs;
-    this.lastNs = timeNs;
-  }
-
-  private hold(row: TraceRow, batch: WorkloadRequest[]): void {
-    if (row.timeNs > this.lastNs) this.release(row.timeNs - this.lastNs, batch);
+  private hold(row: TraceRow): void {
+    if (row.timeNs > this.lastNs) this.release(row.timeNs - this.lastNs);
     this.held.push(row);
     this.row = new TraceRow();
   }
 
   /** Row i of k held rows goes to the i-th k-th of the way to the next timestamp, `stepNs` away (the last one: as the step before). */
-  private release(stepNs: number, batch: WorkloadRequest[]): void {
+  private release(stepNs: number): void {
     const held = this.held;
     const width = Math.min(stepNs === Number.POSITIVE_INFINITY ? this.stepNs : stepNs, this.parser.spreadNs);
     for (let i = 0; i < held.length && !this.done; i++) {
       const row = held[i]!;
-      this.emit(row, row.timeNs - this.originNs + Math.floor((i * width) / held.length), batch);
+      this.emit(row, row.timeNs - this.originNs + Math.floor((i * width) / held.length));
     }
     this.held = [];
     this.stepNs = stepNs;
   }
 
   /** `timeNs` is trace time since the first row. */
-  private emit(row: TraceRow, timeNs: number, batch: WorkloadRequest[]): void {
+  private emit(row: TraceRow, timeNs: number): void {
     const options = this.options;
     if (timeNs < options.startNs) return;
     if (timeNs >= options.endNs) {
@@ -156,7 +157,7 @@ export class TraceReader {
     if (row.outputTokensMax > options.outputTokensMax) row.outputTokensMax = options.outputTokensMax;
     let arrivalNs = timeNs - options.startNs;
     if (options.rateScale !== 1) arrivalNs = Math.round(arrivalNs / options.rateScale);
-    batch.push(
+    this.batch.push(
       new WorkloadRequest(
         arrivalNs,
         new StreamTokens(row.promptTokens, row.stream, row.streamOffset, row.head),

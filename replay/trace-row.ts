@@ -9,7 +9,7 @@ export const TOKENS_MAX = 1 << 24;
  */
 export class TraceRow {
   /** Integer nanoseconds since an origin that the parser chose, the same for the whole file. */
-  timeNs = 0;
+  timeNs = Number.NaN;
   promptTokens = 0;
   outputTokensMax = 0;
   /** Infinity = only the length ends the output. */
