@@ -17,6 +17,7 @@ import type { DraftProposer } from './speculation.ts';
 import { failStep } from './step-failure.ts';
 import { StepPlan, StepResult } from './step-plan.ts';
 import { deliver } from './token-delivery.ts';
+import { fillTokenIds } from './token-ids.ts';
 import type { TokenSink } from './token-sink.ts';
 import { EngineTotals } from './totals.ts';
 import { waitingOrderKey } from './waiting-queue.ts';
@@ -214,6 +215,7 @@ export class Engine implements StepDone, Task {
       return false;
     }
     plan.stepsMax = this.runLength(plan);
+    if (plan.tokenIds.length > 0) fillTokenIds(plan);
     this.events?.stepPlanned(plan, scheduler.waiting.size, scheduler.swapped.size, scheduler.waitReason, nowNs);
     const result = this.results[this.nextPlan]!;
     result.reset(plan.rows);
