@@ -115,7 +115,7 @@ const COMMON = {
   eosTokenIds: [],
   failuresMax: 3,
   fastForward: true,
-  checkIntervalNs: 60e9,
+  checkIntervalNs: 300e9,
 } as const;
 
 /**

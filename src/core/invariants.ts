@@ -103,49 +103,53 @@ function checkBlocks(engine: Engine): void {
     const row = s.slot * tableStride;
     for (let i = 0; i < s.blocks; i++) {
       const block = tables[row + i]!;
-      check(block >= 0 && block < pool.total, 'table entries are blocks', () => `${name(s)}[${i}] = ${block}`);
+      if (!(block >= 0 && block < pool.total)) fail('table entries are blocks', `${name(s)}[${i}] = ${block}`);
       owners[block]!++;
     }
+  }
+  for (const s of engine.scheduler.running) {
     const write = Math.floor(s.computedTokens / engine.config.blockSize);
-    if (write < s.blocks) {
-      const block = tables[row + write]!;
-      check(owners[block] === 1 && pool.refs(block) === 1, 'the block written next has one owner', () => `${name(s)}: block ${block} has ${pool.refs(block)}`);
-      check(!cache.has(block), 'the block written next is not published', () => `${name(s)}: block ${block}`);
-    }
+    if (write >= s.blocks) continue;
+    const block = tables[s.slot * tableStride + write]!;
+    if (owners[block] !== 1) fail('the block written next has one owner', `${name(s)}: block ${block} has ${owners[block]}`);
+    if (cache.has(block)) fail('the block written next is not published', `${name(s)}: block ${block}`);
   }
   let used = 0;
   for (let block = 0; block < pool.total; block++) {
     const refs = pool.refs(block);
-    check(refs === owners[block], 'references = owners', () => `block ${block}: ${refs} references, ${owners[block]} owners`);
-    if (refs > 0) used++;
-    check(refs === 0 || !pool.isListed(block), 'a block in use is not available', () => `block ${block}`);
+    if (refs !== owners[block]) fail('references = owners', `block ${block}: ${refs} references, ${owners[block]} owners`);
+    if (refs === 0) continue;
+    used++;
+    if (pool.isListed(block)) fail('a block in use is not available', `block ${block}`);
   }
-  check(used === pool.used, 'blocks in use are counted', () => `${used} used, ${pool.used} counted`);
+  if (used !== pool.used) fail('blocks in use are counted', `${used} used, ${pool.used} counted`);
   let listed = 0;
-  const seen = new Uint8Array(pool.total);
+  const seen = owners;
   for (let block = pool.head(); block !== NONE; block = pool.following(block)) {
-    check(seen[block] === 0, 'a block is listed once', () => `block ${block}`);
+    if (seen[block] !== 0) fail('a block is listed once', `block ${block}`);
     seen[block] = 1;
     listed++;
   }
-  check(listed === pool.available, 'available blocks are counted', () => `${listed} listed, ${pool.available} counted`);
-  check(listed + used + pool.fenced === pool.total, 'available + in use + fenced = total', () => `${listed} + ${used} + ${pool.fenced} of ${pool.total}`);
-  check(engine.inFlight.length > 0 || pool.fenced === 0, 'no fence without a step in flight', () => `${pool.fenced} fenced`);
+  if (listed !== pool.available) fail('available blocks are counted', `${listed} listed, ${pool.available} counted`);
+  if (listed + used + pool.fenced !== pool.total) {
+    fail('available + in use + fenced = total', `${listed} + ${used} + ${pool.fenced} of ${pool.total}`);
+  }
+  if (engine.inFlight.length === 0 && pool.fenced > 0) fail('no fence without a step in flight', `${pool.fenced} fenced`);
 }
 
-/** A bijection between blocks and the duplicate lists of live nodes; running sequences stand on live chains. */
+/** A bijection between blocks and the duplicate lists of live nodes. */
 function checkPrefixCache(kv: KvCache): void {
   const { pool, cache } = kv;
   let entries = 0;
   for (let block = 0; block < pool.total; block++) {
-    if (!cache.has(block)) continue;
-    entries++;
     const node = cache.nodeOf(block);
-    let found = false;
-    for (let b = cache.blockOf(node); b !== NONE && !found; b = cache.duplicateAfter(b)) found = b === block;
-    check(found, 'a published block is found under its node', () => `block ${block}, node ${node}`);
+    if (node === NONE) continue;
+    entries++;
+    let found = cache.blockOf(node);
+    while (found !== block && found !== NONE) found = cache.duplicateAfter(found);
+    if (found === NONE) fail('a published block is found under its node', `block ${block}, node ${node}`);
   }
-  check(entries === cache.entries, 'prefix cache entries are counted', () => `${entries} blocks, ${cache.entries} counted`);
+  if (entries !== cache.entries) fail('prefix cache entries are counted', `${entries} blocks, ${cache.entries} counted`);
 }
 
 function checkHostBlocks(engine: Engine): void {

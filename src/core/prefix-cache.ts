@@ -28,6 +28,9 @@ const BLOCK_STRIDE = 8;
  * holds the blocks that store that block's KV, oldest first (two sequences may compute the same prefix at once). A node
  * lives while it has a block or a child, so a chain whose head was evicted is found again when the head is recomputed.
  *
+ * A node's youngest child hangs on the node itself; only its elder siblings and first nodes are in the hash table, so that a
+ * chain without branches never touches it.
+ *
  * Equality is proved, never guessed: the parent is compared by identity, exact keys are the content, and hashed keys are
  * compared token by token. The salt of a request is the parent of its first node, so tenants never meet.
  */
@@ -94,25 +97,27 @@ export class PrefixCache {
    * Node with this parent and content, or NONE. For a hashed key the tokens are verified: `tokens[at ..]` must hold them.
    */
   find(parent: number, key: BlockKey, tokens: Int32Array, at: number): number {
-    const nodes = this.nodes;
-    const lane0 = key.lane0;
-    const lane1 = key.lane1;
-    const exact = key.exact ? 1 : 0;
-    let node = this.buckets[bucketHash(parent, lane0, lane1) & this.bucketMask]!;
-    while (node !== NONE) {
-      const base = node * NODE_STRIDE;
-      if (
-        nodes[base + LANE0] === lane0 &&
-        nodes[base + LANE1] === lane1 &&
-        nodes[base + PARENT] === parent &&
-        nodes[base + EXACT] === exact &&
-        (exact === 1 || this.sameTokens(node, tokens, at))
-      ) {
-        return node;
+    if (parent >= 0) {
+      const base = parent * NODE_STRIDE;
+      const children = this.nodes[base + CHILDREN]!;
+      if (children === 0) return NONE;
+      const child = this.nodes[base + LAST_CHILD]!;
+      if (child !== NONE) {
+        if (this.holds(child, parent, key, tokens, at)) return child;
+        if (children === 1) return NONE;
       }
-      node = nodes[base + CHAIN]!;
     }
-    return NONE;
+    let node = this.buckets[bucketHash(parent, key.lane0, key.lane1) & this.bucketMask]!;
+    while (node !== NONE && !this.holds(node, parent, key, tokens, at)) node = this.nodes[node * NODE_STRIDE + CHAIN]!;
+    return node;
+  }
+
+  private holds(node: number, parent: number, key: BlockKey, tokens: Int32Array, at: number): boolean {
+    const nodes = this.nodes;
+    const base = node * NODE_STRIDE;
+    if (nodes[base + LANE1] !== key.lane1 || nodes[base + LANE0] !== key.lane0 || nodes[base + PARENT] !== parent) return false;
+    if (key.exact) return nodes[base + EXACT] === 1;
+    return nodes[base + EXACT] === 0 && this.sameTokens(node, tokens, at);
   }
 
   /**
@@ -215,22 +220,45 @@ export class PrefixCache {
     this.nodesUsed++;
     const nodes = this.nodes;
     const base = node * NODE_STRIDE;
-    const bucket = bucketHash(parent, key.lane0, key.lane1) & this.bucketMask;
     nodes[base + PARENT] = parent;
     nodes[base + LANE0] = key.lane0;
     nodes[base + LANE1] = key.lane1;
-    nodes[base + CHAIN] = this.buckets[bucket]!;
     nodes[base + HEAD] = NONE;
     nodes[base + CHILDREN] = 0;
     nodes[base + LAST_CHILD] = NONE;
     nodes[base + EXACT] = key.exact ? 1 : 0;
-    this.buckets[bucket] = node;
     if (parent >= 0) {
-      nodes[parent * NODE_STRIDE + CHILDREN]!++;
-      nodes[parent * NODE_STRIDE + LAST_CHILD] = node;
+      const above = parent * NODE_STRIDE;
+      const elder = nodes[above + LAST_CHILD]!;
+      if (elder !== NONE) this.hashNode(elder);
+      nodes[above + CHILDREN]!++;
+      nodes[above + LAST_CHILD] = node;
+    } else {
+      this.hashNode(node);
     }
     if (!key.exact) this.keepTokens(node, tokens, at);
     return node;
+  }
+
+  private hashNode(node: number): void {
+    const nodes = this.nodes;
+    const base = node * NODE_STRIDE;
+    const bucket = bucketHash(nodes[base + PARENT]!, nodes[base + LANE0]!, nodes[base + LANE1]!) & this.bucketMask;
+    nodes[base + CHAIN] = this.buckets[bucket]!;
+    this.buckets[bucket] = node;
+  }
+
+  private unhashNode(node: number): void {
+    const nodes = this.nodes;
+    const base = node * NODE_STRIDE;
+    const bucket = bucketHash(nodes[base + PARENT]!, nodes[base + LANE0]!, nodes[base + LANE1]!) & this.bucketMask;
+    let at = this.buckets[bucket]!;
+    if (at === node) {
+      this.buckets[bucket] = nodes[base + CHAIN]!;
+      return;
+    }
+    while (nodes[at * NODE_STRIDE + CHAIN] !== node) at = nodes[at * NODE_STRIDE + CHAIN]!;
+    nodes[at * NODE_STRIDE + CHAIN] = nodes[base + CHAIN]!;
   }
 
   private keepTokens(node: number, tokens: Int32Array, at: number): void {
@@ -247,22 +275,17 @@ export class PrefixCache {
     for (;;) {
       const base = node * NODE_STRIDE;
       const parent = nodes[base + PARENT]!;
-      const bucket = bucketHash(parent, nodes[base + LANE0]!, nodes[base + LANE1]!) & this.bucketMask;
-      let at = this.buckets[bucket]!;
-      if (at === node) {
-        this.buckets[bucket] = nodes[base + CHAIN]!;
-      } else {
-        while (nodes[at * NODE_STRIDE + CHAIN] !== node) at = nodes[at * NODE_STRIDE + CHAIN]!;
-        nodes[at * NODE_STRIDE + CHAIN] = nodes[base + CHAIN]!;
-      }
+      const above = parent * NODE_STRIDE;
+      const isLastChild = parent >= 0 && nodes[above + LAST_CHILD] === node;
+      if (!isLastChild) this.unhashNode(node);
       nodes[base + CHAIN] = this.freeNode;
       this.freeNode = node;
       this.nodesUsed--;
       if (parent < 0) return;
-      const above = parent * NODE_STRIDE;
-      nodes[above + CHILDREN]!--;
-      if (nodes[above + LAST_CHILD] === node) nodes[above + LAST_CHILD] = NONE;
-      if (nodes[above + CHILDREN]! > 0 || nodes[above + HEAD] !== NONE) return;
+      if (isLastChild) nodes[above + LAST_CHILD] = NONE;
+      const children = nodes[above + CHILDREN]! - 1;
+      nodes[above + CHILDREN] = children;
+      if (children > 0 || nodes[above + HEAD] !== NONE) return;
       node = parent;
     }
   }
