@@ -124,7 +124,13 @@ export class RunRecorder implements EngineEvents {
     this.timeSeries.arrived(nowNs);
   }
 
-  admitted(_sequence: Sequence, _hitTokens: number, _blocksAllocated: number, _resumed: boolean, _nowNs: number): void {}
+  admitted(
+    _sequence: Sequence,
+    _hitTokens: number,
+    _blocksAllocated: number,
+    _resumed: boolean,
+    _nowNs: number,
+  ): void {}
 
   preempted(_sequence: Sequence, reason: PreemptionReason, swapped: boolean, nowNs: number): void {
     if (reason === 'priority') this.priority++;

@@ -25,7 +25,11 @@ export interface ChartData {
   readonly charts: readonly Chart[];
 }
 
-/** The charts over simulated time. Troubles (preemptions, evictions, swaps) get a chart or a line only if there were any. */
+/**
+ * The charts over simulated time, without the last bucket, which is not full and would end every line in a drop (unless
+ * there are few). Troubles (preemptions, evictions, swaps) get a chart or a line
+ * only if there were any.
+ */
 export function chartData(series: TimeSeries, blocksTotal: number): ChartData {
   const perSecond = (values: readonly number[]): number[] => values.map((value) => value / series.bucketSeconds);
   const charts: Chart[] = [
@@ -75,7 +79,22 @@ export function chartData(series: TimeSeries, blocksTotal: number): ChartData {
     const evictions = perSecond(series.evictions);
     charts.push({ title: 'Evicted blocks per second', unit: 'rate', series: [area('evictions', 3, evictions)] });
   }
-  return { seconds: Array.from({ length: series.buckets }, (_, i) => i * series.bucketSeconds), charts };
+  const drawn = series.buckets > FULL_BUCKETS_MIN ? series.buckets - 1 : series.buckets;
+  return {
+    seconds: Array.from({ length: drawn }, (_, i) => i * series.bucketSeconds),
+    charts: charts.map((chart) => ({
+      ...chart,
+      series: chart.series.map((one) => ({ ...one, values: one.values.slice(0, drawn).map(rounded) })),
+    })),
+  };
+}
+
+/** Up to so many buckets the last one is drawn as well. */
+const FULL_BUCKETS_MIN = 10;
+
+/** Six digits are more than a chart shows, and the page is a third as large. */
+function rounded(value: number | null): number | null {
+  return value === null ? null : Number(value.toPrecision(6));
 }
 
 function line(label: string, colour: 1 | 2 | 3, values: readonly (number | null)[]): ChartSeries {
@@ -117,6 +136,9 @@ export const HTML_SCRIPT = `
     const minutes = Math.floor(whole / 60);
     return Math.floor(minutes / 60) + ':' + two(minutes % 60) + ':' + two(whole % 60);
   };
+  const minute = 60, hour = 3600, day = 86400;
+  const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, minute, 2 * minute, 5 * minute, 10 * minute, 15 * minute, 30 * minute,
+    hour, 2 * hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 5 * day, 10 * day, 20 * day, 50 * day];
   const sync = uPlot.sync('time');
   let plots = [];
   const draw = () => {
@@ -142,7 +164,7 @@ export const HTML_SCRIPT = `
         cursor: { sync: { key: sync.key }, drag: { x: true, y: false } },
         scales: { x: { time: false }, y: { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] } },
         axes: [
-          { ...axis, space: 70, values: (_, ticks) => ticks.map(clock) },
+          { ...axis, size: 34, space: 70, incrs: steps, values: (_, ticks) => ticks.map(clock) },
           { ...axis, size: 62, values: (_, ticks) => ticks.map(text) },
         ],
         series: [{ label: 'at', value: (_, value) => (value == null ? '-' : clock(value)) }, ...series],

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { LatencySummary } from '../latency-series.ts';
 import type { RecordedRun } from '../run-recorder.ts';
 import type { RunSummary } from '../run-summary.ts';
 import { type ChartData, chartData, HTML_SCRIPT } from './html-charts.ts';
@@ -49,7 +48,7 @@ export function htmlReport(input: HtmlReportInput): string {
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
-<title>${escape(summary.scenario)} · Twinfer</title>
+<title>${escapeHtml(summary.scenario)} · Twinfer</title>
 <style>${style}</style>
 </head>
 <body>
@@ -68,7 +67,7 @@ ${chartPanels(charts)}
 <h2>Settings</h2>
 <div class="columns">${input.settings.map(settings).join('')}</div>
 <h2>Reproduce</h2>
-<div class="panel"><pre>${escape(input.command)}</pre>
+<div class="panel"><pre>${escapeHtml(input.command)}</pre>
 <p class="note">Seed ${summary.seed} · digest (${run.digestMode}) <code>${summary.digest}</code></p></div>
 </main>
 <script type="application/json" id="chart-data">${JSON.stringify(charts).replaceAll('<', '\\u003c')}</script>
@@ -84,7 +83,7 @@ function hashSource(text: string): string {
 }
 
 function header(summary: RunSummary): string {
-  return `<h1>${escape(summary.scenario)}</h1>
+  return `<h1>${escapeHtml(summary.scenario)}</h1>
 <p class="lead">${countText(summary.requests.injected)} requests, ${durationText(summary.simulatedSeconds)} simulated in ${durationText(summary.wallSeconds)}</p>`;
 }
 
@@ -120,30 +119,32 @@ function targets(summary: RunSummary): string {
   if (summary.targets === undefined) return '';
   const rows = summary.targets.map((target) => {
     const verdict = target.pass ? '<td class="pass">pass</td>' : '<td class="fail">fail</td>';
-    return `<tr><th>${escape(target.name)}</th><td>${escape(target.target)}</td><td>${actualText(target)}</td>${verdict}</tr>`;
+    return `<tr><th>${escapeHtml(target.name)}</th><td>${escapeHtml(target.target)}</td><td>${actualText(target)}</td>${verdict}</tr>`;
   });
   return `<h2>Targets</h2>
 <div class="panel"><table><thead><tr><th>Target</th><th>wanted</th><th>actual</th><th></th></tr></thead>
 <tbody>${rows.join('')}</tbody></table></div>`;
 }
 
+/** A row per statistic, since the five latencies fit a phone's width and the six statistics do not. */
 function latencyTable(summary: RunSummary): string {
-  const row = (label: string, title: string, latency: LatencySummary): string => {
-    const { mean, p50, p90, p95, p99, max } = latency;
-    const cells = [mean, p50, p90, p95, p99, max].map((value) => `<td>${durationText(value)}</td>`);
-    return `<tr><th title="${title}">${label}</th>${cells.join('')}</tr>`;
-  };
-  const latency = summary.latencySeconds;
-  const rows = [
-    row('TTFT', 'Time to first token: from arrival', latency.ttft),
-    row('TPOT', 'Time per output token after the first', latency.tpot),
-    row('ITL', 'Inter-token latency: each gap counts', latency.itl),
-    row('E2E', 'From arrival to end, completed requests', latency.e2e),
-    row('Queue', 'Time spent waiting', latency.queue),
-  ];
-  const head = ['mean', 'p50', 'p90', 'p95', 'p99', 'max'].map((name) => `<th>${name}</th>`);
+  const head = LATENCIES.map(([label, title]) => `<th title="${title}">${label}</th>`);
+  const rows = STATISTICS.map((statistic) => {
+    const cells = LATENCIES.map(([, , name]) => `<td>${durationText(summary.latencySeconds[name][statistic])}</td>`);
+    return `<tr><th>${statistic}</th>${cells.join('')}</tr>`;
+  });
   return `<table><thead><tr><th></th>${head.join('')}</tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
+
+const STATISTICS = ['mean', 'p50', 'p90', 'p95', 'p99', 'max'] as const;
+
+const LATENCIES = [
+  ['TTFT', 'Time to first token: from arrival', 'ttft'],
+  ['TPOT', 'Time per output token after the first', 'tpot'],
+  ['ITL', 'Inter-token latency: each gap counts', 'itl'],
+  ['E2E', 'From arrival to end, completed requests', 'e2e'],
+  ['Queue', 'Time spent waiting', 'queue'],
+] as const;
 
 function chartPanels(data: ChartData): string {
   const panels = data.charts.map((chart, i) => {
@@ -181,17 +182,17 @@ function tokenBooks(summary: RunSummary): string {
 function booksPanel(title: string, rows: readonly (readonly [string, number, boolean])[]): string {
   const body = rows.map(
     ([name, value, total]) =>
-      `<tr${total ? ' class="total"' : ''}><td>${escape(name)}</td><td>${countText(value)}</td></tr>`,
+      `<tr${total ? ' class="total"' : ''}><td>${escapeHtml(name)}</td><td>${countText(value)}</td></tr>`,
   );
   return `<div class="panel"><h3>${title}</h3><table><tbody>${body.join('')}</tbody></table></div>`;
 }
 
 function settings(group: SettingsGroup): string {
-  const rows = group.rows.map(([name, value]) => `<tr><td>${escape(name)}</td><td>${escape(value)}</td></tr>`);
-  return `<div class="panel settings"><h3>${escape(group.title)}</h3><table><tbody>${rows.join('')}</tbody></table></div>`;
+  const rows = group.rows.map(([name, value]) => `<tr><td>${escapeHtml(name)}</td><td>${escapeHtml(value)}</td></tr>`);
+  return `<div class="panel settings"><h3>${escapeHtml(group.title)}</h3><table><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

@@ -24,7 +24,7 @@ h2 { font-size: 17px; margin: 32px 0 10px; }
 h3 { font-size: 14px; margin: 0 0 6px; }
 .lead, .note { color: var(--soft); margin: 0; }
 .note { font-size: 13px; margin-top: 8px; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin-top: 20px; }
+.cards { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 12px; margin-top: 20px; }
 .card, .panel { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 .card { padding: 12px 14px; }
 .card .label { color: var(--soft); font-size: 13px; }
@@ -57,7 +57,8 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
   .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px; }
   .card .value { font-size: 18px; }
   .panel { padding: 12px; }
-  th, td { padding: 6px 7px; }
+  table { font-size: 12px; }
+  th, td { padding: 6px 4px; }
 }
 @media print { body { background: none; } .panel, .card { break-inside: avoid; } }
 `;
