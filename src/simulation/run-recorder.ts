@@ -1,14 +1,15 @@
-import type {
-  EngineEvents,
-  FinishReason,
-  HostPhase,
-  PreemptionReason,
-  RejectionReason,
-  Request,
-  Sequence,
-  StepPlan,
-  StepResult,
-  WaitReason,
+import {
+  type EngineEvents,
+  type FinishReason,
+  type HostPhase,
+  NONE,
+  type PreemptionReason,
+  type RejectionReason,
+  type Request,
+  type Sequence,
+  type StepPlan,
+  type StepResult,
+  type WaitReason,
 } from '../core/index.ts';
 import { type DigestMode, RunDigest } from './digest.ts';
 import { LatencySeries, type LatencySummary } from './latency-series.ts';
@@ -243,12 +244,12 @@ export class RunRecorder implements EngineEvents {
   private observe(sequence: Sequence, reason: FinishReason): void {
     const arrivalNs = sequence.request.arrivalNs;
     const firstTokenNs = sequence.firstTokenNs;
-    const ttftNs = sequence.outputTokens > 0 ? firstTokenNs - arrivalNs : -1;
+    const ttftNs = firstTokenNs !== NONE ? firstTokenNs - arrivalNs : -1;
     if (ttftNs >= 0) this.ttft.observe(ttftNs, 1);
     if (sequence.outputTokens >= 2) {
       this.tpot.observe((sequence.lastTokenNs - firstTokenNs) / (sequence.outputTokens - 1), 1);
     }
-    if (sequence.admittedNs >= 0) this.queue.observe(sequence.waitedNs, 1);
+    if (sequence.admittedNs !== NONE) this.queue.observe(sequence.waitedNs, 1);
     if (reason === 'stop' || reason === 'length') this.e2e.observe(this.nowNs - arrivalNs, 1);
     this.timeSeries.finished(this.nowNs, firstTokenNs, ttftNs);
   }

@@ -1,4 +1,4 @@
-import type { Sequence } from '../core/index.ts';
+import { NONE, type Sequence } from '../core/index.ts';
 
 /**
  * Tokens of all sequences, per sequence (siblings of n > 1 count the prompt that they fork as cached). The prompt columns
@@ -46,7 +46,7 @@ export class TokenBooks {
     sums[PROPOSED]! += sequence.proposedDraftTokens;
     sums[ACCEPTED]! += sequence.acceptedDraftTokens;
     const { promptTokens, cachedPromptTokens, recomputedPromptTokens, scheduledPromptTokens } = sequence;
-    const whole = sequence.outputTokens > 0;
+    const whole = sequence.firstTokenNs !== NONE;
     const at = whole ? FINISHED : UNFINISHED;
     if (!whole) sums[UNFINISHED_SEQUENCES]!++;
     sums[at]! += promptTokens;
