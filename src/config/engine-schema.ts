@@ -78,6 +78,9 @@ export const engineSchema = z
     enable_prefix_caching: flag('Blocks of equal prefixes are shared').optional(),
     partial_prefix_hits: flag('Parts of a block are reused by copy-on-write').optional(),
     pending_prefix_hits: flag('A block may be hit before the step that computes it has ended').optional(),
+    unpublish_unplanned: flag(
+      'Blocks of a row that is taken out of a plan again lose their content; off: vLLM 0.15, which may hit them later',
+    ).optional(),
     reuse_empty_first: flag('Blocks without content are taken before cached ones').optional(),
     fenced_frees: flag('Blocks freed under a step in flight are held back until it has ended').optional(),
     eos_token_ids: z
@@ -123,6 +126,7 @@ export const ENGINE_KNOBS = {
   enable_prefix_caching: 'prefixCaching',
   partial_prefix_hits: 'partialPrefixHits',
   pending_prefix_hits: 'pendingPrefixHits',
+  unpublish_unplanned: 'unpublishUnplanned',
   reuse_empty_first: 'reuseEmptyFirst',
   fenced_frees: 'fencedFrees',
   eos_token_ids: 'eosTokenIds',
@@ -176,6 +180,17 @@ export const speculationSchema = z
   .describe('Speculative decoding');
 
 export type SpeculationSection = z.output<typeof speculationSchema>;
+
+/** Scenario name of each setting of speculation, and its name in `SpeculationConfig`. */
+export const SPECULATION_KNOBS = {
+  num_speculative_tokens: 'draftTokensMax',
+  lookahead_tokens: 'lookaheadTokens',
+  disable_above_running: 'runningOffMin',
+  enable_below_running: 'runningOnMax',
+  disable_below_acceptance: 'acceptanceOffMax',
+  enable_above_acceptance: 'acceptanceOnMin',
+  retry_steps: 'retrySteps',
+} as const satisfies Partial<Record<keyof SpeculationSection, keyof SpeculationConfig>>;
 
 /** The core's part of a speculation section. */
 export function speculationConfig(section: SpeculationSection): SpeculationConfig {

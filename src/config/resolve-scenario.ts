@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { TraceOptions } from '../../replay/open-trace.ts';
 import { DeviceError, type DeviceSpec, deviceSpec } from '../backends/simulated/device.ts';
-import { type DeviceFault, FaultSchedule } from '../backends/simulated/faults.ts';
+import type { DeviceFault } from '../backends/simulated/faults.ts';
 import { MemoryError, type MemoryPlan, planMemory } from '../backends/simulated/memory.ts';
 import { catalogueModel } from '../backends/simulated/model-catalogue.ts';
 import { ModelError, type ModelShape, modelShape } from '../backends/simulated/model-shape.ts';
@@ -13,6 +13,7 @@ import {
   ENGINE_KNOBS,
   type EngineSection,
   engineChanges,
+  SPECULATION_KNOBS,
   speculationConfig,
 } from './engine-schema.ts';
 import { faultOf } from './fault-schema.ts';
@@ -118,15 +119,17 @@ function resolveEngine(
     });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return loaded.fail(scenarioPathOf(error.field), error.message.replace(`${error.field}: `, ''));
+    return loaded.fail(scenarioPathOf(error.field), inScenarioWords(error.message.replace(`${error.field}: `, '')));
   }
 }
 
-/** The schedule checks what depends on two fields of a fault; its message names the fault. */
 function resolveFaults(loaded: LoadedScenario): DeviceFault[] {
   return loaded.scenario.faults.map((section, index) => {
     const fault = faultOf(section);
-    placed(loaded, ['faults', index], () => new FaultSchedule([fault]));
+    if ('toNs' in fault && 'to' in section && fault.toNs <= fault.fromNs) {
+      const allowed = `allowed: later than from (${section.from})`;
+      loaded.fail(['faults', index, 'to'], `${section.to} is not allowed; ${allowed}`);
+    }
     return fault;
   });
 }
@@ -142,27 +145,28 @@ function placed<T>(loaded: LoadedScenario, path: readonly PropertyKey[], make: (
       error instanceof MemoryError ||
       error instanceof ConfigError;
     if (!mendable) throw error;
-    // A schedule of one fault calls it the first; the path says which one it is.
-    return loaded.fail(path, error.message.replace(/^faults\[0\]\./, ''));
+    return loaded.fail(path, error.message);
   }
 }
 
-const SPECULATION_FIELDS: Readonly<Record<string, string>> = {
-  draftTokensMax: 'num_speculative_tokens',
-  runningOnMax: 'enable_below_running',
-  acceptanceOffMax: 'disable_below_acceptance',
+/** Fields of the core's configuration, and where a scenario states them. */
+const SCENARIO_PATHS: Readonly<Record<string, readonly [section: string, name: string]>> = {
+  blocksTotal: ['engine', 'num_gpu_blocks'],
+  hostBlocksTotal: ['engine', 'num_cpu_blocks'],
+  ...Object.fromEntries(
+    Object.entries({ ...ENGINE_KNOBS, ...ENGINE_DURATIONS }).map(([name, field]) => [field, ['engine', name]]),
+  ),
+  ...Object.fromEntries(Object.entries(SPECULATION_KNOBS).map(([name, field]) => [field, ['speculation', name]])),
 };
 
-/** Where a scenario states a field of `EngineConfig`. */
-function scenarioPathOf(field: string): string[] {
-  if (field.startsWith('speculation.')) {
-    const name = field.slice('speculation.'.length);
-    return ['speculation', SPECULATION_FIELDS[name] ?? name];
-  }
-  if (field === 'hostBlocksTotal') return ['engine', 'num_cpu_blocks'];
-  if (field === 'blocksTotal') return ['engine', 'num_gpu_blocks'];
-  const names = Object.entries({ ...ENGINE_KNOBS, ...ENGINE_DURATIONS });
-  return ['engine', names.find(([, each]) => each === field)?.[0] ?? field];
+function scenarioPathOf(field: string): readonly string[] {
+  const name = field.replace(/^speculation\./, '');
+  return SCENARIO_PATHS[name] ?? ['engine', name];
+}
+
+/** A message of the core, in the names that the reader of a scenario knows. */
+function inScenarioWords(message: string): string {
+  return message.replace(/\b[a-z]+[A-Z]\w*\b/g, (word) => SCENARIO_PATHS[word]?.[1] ?? word);
 }
 
 function resolveWorkload(loaded: LoadedScenario, overrides: ScenarioOverrides): RunWorkload {
@@ -198,8 +202,9 @@ function resolveWorkload(loaded: LoadedScenario, overrides: ScenarioOverrides): 
 }
 
 function refuseTraceChanges(changes: Changes<WorkloadOverrides>): void {
-  const only = 'a trace; this workload is generated';
-  if (changes.window !== undefined) throw new ConfigError('window', 'a part', only);
+  const only = 'only with a trace: this workload is generated';
+  if (changes.window !== undefined)
+    throw new ConfigError('window', `${changes.window.startNs / 1e9}:${changes.window.endNs / 1e9}`, only);
   if (changes.promptTokensMax !== undefined) throw new ConfigError('max_prompt_tokens', changes.promptTokensMax, only);
   if (changes.outputTokensMax !== undefined) throw new ConfigError('max_output_tokens', changes.outputTokensMax, only);
   if (changes.skipBadRows !== undefined) throw new ConfigError('skip_bad', changes.skipBadRows, only);

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { engineSchema } from '../../src/config/engine-schema.ts';
 import { scenarioJsonSchemaText } from '../../src/config/json-schema.ts';
+import { targetSchema } from '../../src/config/target-schema.ts';
 
 const FOLDER = new URL('../../scenarios/', import.meta.url);
 
@@ -53,5 +55,14 @@ describe('the published JSON schema of scenarios', () => {
       const [first] = readFileSync(new URL(file, FOLDER), 'utf8').split('\n');
       expect([file, first]).toEqual([file, '# yaml-language-server: $schema=./scenario.schema.json']);
     }
+  });
+});
+
+describe('scenarios/README.md', () => {
+  it('names every engine setting and every target', () => {
+    const readme = readFileSync(new URL('README.md', FOLDER), 'utf8');
+    const metrics = targetSchema.options.flatMap((option) => option.shape.metric.options as readonly string[]);
+    const names = [...Object.keys(engineSchema.shape), ...metrics];
+    expect(names.filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
   });
 });
