@@ -34,6 +34,15 @@ describe('INVARIANTS.md', () => {
     const sources = [...readRepositoryFile('INVARIANTS.md').matchAll(/`((?:src|test)\/[\w./-]*)`/g)].map((m) => m[1]!);
     expect(sources.filter((path) => !existsSync(join(REPOSITORY_ROOT, path)))).toEqual([]);
   });
+
+  it('quotes laws in the words of the source', () => {
+    const core = files.filter((path) => /^src\/core\/.*\.ts$/.test(path)).map(readRepositoryFile);
+    const laws = [...readRepositoryFile('INVARIANTS.md').matchAll(/^\| [A-Z]\d+: [^|]*\| `([^`|]+)` \|/gm)].map(
+      (m) => m[1]!,
+    );
+    expect(laws.length).toBeGreaterThan(10);
+    expect(laws.filter((law) => !core.some((text) => text.includes(`'${law}'`)))).toEqual([]);
+  });
 });
 
 describe('README.md', () => {
