@@ -1,12 +1,6 @@
 import { assert } from './assert.ts';
+import { BlockSlab, FENCES, HAS_FENCES, NEXT, OTHER, PREV, REFS, REFS_MASK, SELF, STATE, STRIDE } from './block-slab.ts';
 import { NONE } from './ids.ts';
-
-/** Fields of one block in the slab: one cache line holds four blocks. */
-const REFS = 0;
-const NEXT = 1;
-const PREV = 2;
-const FENCES = 3;
-const STRIDE = 4;
 
 /**
  * Reference counts and the free list of the physical KV blocks. A block is
@@ -25,7 +19,7 @@ export class BlockPool {
   used = 0;
   /** Blocks with refs = 0 that wait for a step to end. */
   fenced = 0;
-  private readonly slab: Int32Array;
+  private readonly slab: BlockSlab;
   /** The ring's sentinel: index of its pseudo block. */
   private readonly ring: number;
   /** Fences, oldest first: pairs (block, step), a queue in a ring buffer. */
@@ -33,39 +27,39 @@ export class BlockPool {
   private fenceHead = 0;
   private fenceCount = 0;
 
-  constructor(total: number) {
+  constructor(total: number, slab: BlockSlab = new BlockSlab(total)) {
     assert(Number.isInteger(total) && total > 0, 'a pool has at least one block');
     this.total = total;
-    this.slab = new Int32Array((total + 1) * STRIDE);
+    this.slab = slab;
     this.ring = total;
-    this.slab[this.ring * STRIDE + NEXT] = this.ring;
-    this.slab[this.ring * STRIDE + PREV] = this.ring;
+    slab.hot[this.ring * STRIDE + NEXT] = this.ring;
+    slab.hot[this.ring * STRIDE + PREV] = this.ring;
     for (let block = 0; block < total; block++) this.append(block);
   }
 
   refs(block: number): number {
-    return this.slab[block * STRIDE + REFS]!;
+    return this.slab.hot[block * STRIDE + REFS]! & REFS_MASK;
   }
 
   isListed(block: number): boolean {
-    return this.slab[block * STRIDE + NEXT] !== NONE;
+    return this.slab.hot[block * STRIDE + NEXT] !== NONE;
   }
 
   /** Block that would be taken next, or NONE. */
   head(): number {
-    return this.available === 0 ? NONE : this.slab[this.ring * STRIDE + NEXT]!;
+    return this.available === 0 ? NONE : this.slab.hot[this.ring * STRIDE + NEXT]!;
   }
 
   /** Block after `block` in the list, or NONE at its end: for checks and tests. */
   following(block: number): number {
-    const next = this.slab[block * STRIDE + NEXT]!;
+    const next = this.slab.hot[block * STRIDE + NEXT]!;
     return next === this.ring ? NONE : next;
   }
 
   /** Takes the head of the list with one reference. Its content, if any, is the caller's to drop. */
   take(): number {
     assert(this.available > 0, 'a block is taken only when one is available');
-    const slab = this.slab;
+    const slab = this.slab.hot;
     const block = slab[this.ring * STRIDE + NEXT]!;
     const at = block * STRIDE;
     const next = slab[at + NEXT]!;
@@ -80,14 +74,15 @@ export class BlockPool {
 
   /** Adds an owner: a block that was available or fenced becomes in use again. */
   touch(block: number): void {
+    const words = this.slab.hot;
     const at = block * STRIDE;
-    const refs = this.slab[at + REFS]!;
-    if (refs === 0) {
-      if (this.slab[at + NEXT] === NONE) this.fenced--;
+    const refs = words[at + REFS]!;
+    if ((refs & REFS_MASK) === 0) {
+      if (words[at + NEXT] === NONE) this.fenced--;
       else this.unlink(block);
       this.used++;
     }
-    this.slab[at + REFS] = refs + 1;
+    words[at + REFS] = refs + 1;
   }
 
   /**
@@ -95,20 +90,21 @@ export class BlockPool {
    * `fence` unless that is NONE.
    */
   release(block: number, fence: number, toHead: boolean): void {
-    const at = block * STRIDE;
-    const refs = this.slab[at + REFS]! - 1;
-    assert(refs >= 0, 'a block is released only by an owner');
-    this.slab[at + REFS] = refs;
     if (fence !== NONE) this.pushFence(block, fence);
-    if (refs > 0) return;
+    const words = this.slab.hot;
+    const at = block * STRIDE;
+    const refs = words[at + REFS]! - 1;
+    assert((refs & REFS_MASK) !== REFS_MASK, 'a block is released only by an owner');
+    words[at + REFS] = refs;
+    if ((refs & REFS_MASK) > 0) return;
     this.used--;
-    if (this.slab[at + FENCES]! > 0) this.fenced++;
+    if (refs !== 0) this.fenced++;
     else if (toHead) this.prepend(block);
     else this.append(block);
   }
 
-  /** Step `step` has ended: blocks fenced by it or by earlier ones become available. `isCached` decides the end of the list. */
-  liftFences(step: number, reuseEmptyFirst: boolean, isCached: (block: number) => boolean): void {
+  /** Step `step` has ended: blocks fenced by it or by earlier ones become available. */
+  liftFences(step: number, reuseEmptyFirst: boolean): void {
     while (this.fenceCount > 0) {
       const at = 2 * this.fenceHead;
       if (this.fences[at + 1]! > step) return;
@@ -116,11 +112,14 @@ export class BlockPool {
       this.fenceHead = (this.fenceHead + 1) % (this.fences.length / 2);
       this.fenceCount--;
       const slot = block * STRIDE;
-      const left = this.slab[slot + FENCES]! - 1;
-      this.slab[slot + FENCES] = left;
-      if (left > 0 || this.slab[slot + REFS]! > 0) continue;
+      const left = this.slab.cold[slot + FENCES]! - 1;
+      this.slab.cold[slot + FENCES] = left;
+      if (left > 0) continue;
+      const refs = this.slab.hot[slot + REFS]! & REFS_MASK;
+      this.slab.hot[slot + REFS] = refs;
+      if (refs > 0) continue;
       this.fenced--;
-      if (reuseEmptyFirst && !isCached(block)) this.prepend(block);
+      if (reuseEmptyFirst && (this.slab.hot[slot + STATE]! & (SELF | OTHER)) === 0) this.prepend(block);
       else this.append(block);
     }
   }
@@ -133,7 +132,7 @@ export class BlockPool {
   }
 
   private append(block: number): void {
-    const slab = this.slab;
+    const slab = this.slab.hot;
     const ring = this.ring * STRIDE;
     const last = slab[ring + PREV]!;
     slab[block * STRIDE + NEXT] = this.ring;
@@ -144,7 +143,7 @@ export class BlockPool {
   }
 
   private prepend(block: number): void {
-    const slab = this.slab;
+    const slab = this.slab.hot;
     const ring = this.ring * STRIDE;
     const first = slab[ring + NEXT]!;
     slab[block * STRIDE + NEXT] = first;
@@ -155,7 +154,7 @@ export class BlockPool {
   }
 
   private unlink(block: number): void {
-    const slab = this.slab;
+    const slab = this.slab.hot;
     const at = block * STRIDE;
     const next = slab[at + NEXT]!;
     const prev = slab[at + PREV]!;
@@ -182,6 +181,7 @@ export class BlockPool {
     const at = 2 * ((this.fenceHead + this.fenceCount++) % capacity);
     this.fences[at] = block;
     this.fences[at + 1] = step;
-    this.slab[block * STRIDE + FENCES]!++;
+    this.slab.cold[block * STRIDE + FENCES]!++;
+    this.slab.hot[block * STRIDE + REFS]! |= HAS_FENCES;
   }
 }

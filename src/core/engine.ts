@@ -260,7 +260,7 @@ export class Engine implements StepDone, Task {
   }
 
   /** After a failed step no new one is planned until those behind it have come back, failed as well. */
-  private recovering = false;
+  recovering = false;
 
   /** Full check of all laws; throws InvariantError. */
   check(nowNs: number): void {

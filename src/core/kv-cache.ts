@@ -1,5 +1,6 @@
 import { assert } from './assert.ts';
 import { BlockPool } from './block-pool.ts';
+import { BlockSlab } from './block-slab.ts';
 import type { EngineConfig } from './engine-config.ts';
 import { NONE } from './ids.ts';
 import { PrefixCache } from './prefix-cache.ts';
@@ -43,15 +44,15 @@ export class KvCache {
   private hostFreeCount: number;
   private readonly key: BlockKey = emptyBlockKey();
   private readonly scratch: Int32Array;
-  private readonly isCached: (block: number) => boolean;
   /** Tokens of the block whose key was made last: array and position, for verification. */
   private keyTokens: Int32Array;
   private keyAt = 0;
 
   constructor(config: EngineConfig) {
     this.blockSize = config.blockSize;
-    this.pool = new BlockPool(config.blocksTotal);
-    this.cache = new PrefixCache(config.blocksTotal, config.blockSize);
+    const slab = new BlockSlab(config.blocksTotal);
+    this.pool = new BlockPool(config.blocksTotal, slab);
+    this.cache = new PrefixCache(config.blocksTotal, config.blockSize, slab);
     const draftsMax = config.speculation === null ? 0 : config.speculation.draftTokensMax + config.speculation.lookaheadTokens;
     this.tableStride = Math.min(config.blocksTotal, Math.ceil((config.modelLenMax + draftsMax) / config.blockSize));
     this.tables = new Int32Array(config.sequencesMax * this.tableStride);
@@ -67,7 +68,6 @@ export class KvCache {
     for (let i = 0; i < config.hostBlocksTotal; i++) this.hostFree[i] = config.hostBlocksTotal - 1 - i;
     this.scratch = new Int32Array(config.blockSize);
     this.keyTokens = this.scratch;
-    this.isCached = (block) => this.cache.has(block);
   }
 
   get hostAvailable(): number {
@@ -106,7 +106,7 @@ export class KvCache {
       return;
     }
     const leader = sequence.leader;
-    if (leader !== null && leader.state === 'running' && leader.firstTokenNs !== NONE) {
+    if (leader !== null && leader.state === 'running' && leader.canDraft) {
       this.lookupLeader(sequence, leader);
       return;
     }
@@ -134,7 +134,7 @@ export class KvCache {
     if (this.partialPrefixHits && parent >= 0) this.lookupPartial(sequence, parent, stepsDone);
   }
 
-  /** A sibling of a running leader whose prompt is computed shares its blocks, and copies the one it will write into. */
+  /** A sibling of a leader that has got a token since its admission, so that its prompt is computed, shares its blocks and copies the one it will write into. */
   private lookupLeader(sequence: Sequence, leader: Sequence): void {
     const reusable = Math.min(sequence.knownTokens, leader.promptTokens) - 1;
     const blocks = Math.floor(reusable / this.blockSize);
@@ -249,6 +249,15 @@ export class KvCache {
     sequence.cacheNode = keep === 0 ? NONE : this.cache.nodeOf(this.tables[row + keep - 1]!);
   }
 
+  /** Step `step` failed: what anybody published to be computed by it is not there. */
+  unpublishStep(step: number): void {
+    for (let block = 0; block < this.pool.total; block++) {
+      if (!this.cache.has(block) || this.cache.readyStep(block) !== step) continue;
+      this.cache.drop(block);
+      if (this.reuseEmptyFirst) this.pool.demote(block);
+    }
+  }
+
   /** The sequence's row was taken out of a plan: nobody computes the blocks that it would have filled. */
   unplanned(sequence: Sequence): void {
     if (this.unpublishUnplanned) this.unpublish(sequence, sequence.computedTokens);
@@ -277,7 +286,7 @@ export class KvCache {
 
   /** A step has ended: what it fenced becomes available. */
   stepEnded(step: number): void {
-    this.pool.liftFences(step, this.reuseEmptyFirst, this.isCached);
+    this.pool.liftFences(step, this.reuseEmptyFirst);
   }
 
   canSwapOut(sequence: Sequence): boolean {

@@ -1,27 +1,28 @@
 import { assert } from './assert.ts';
+import {
+  BlockSlab,
+  CHAIN,
+  CHILD,
+  CHILDREN,
+  EXACT,
+  HEAD,
+  LANE0,
+  LANE1,
+  LIVE,
+  MANY,
+  NODE,
+  OTHER,
+  PARENT,
+  RING_NEXT,
+  RING_PREV,
+  SELF,
+  STATE,
+  STRIDE,
+  YOUNGEST,
+} from './block-slab.ts';
 import { NONE } from './ids.ts';
 import { mix32 } from './rng.ts';
 import { type BlockKey, streamToken } from './token-source.ts';
-
-/** Fields of a node in its slab: one node is half a cache line. */
-const PARENT = 0;
-const LANE0 = 1;
-const LANE1 = 2;
-const CHAIN = 3;
-const HEAD = 4;
-const CHILDREN = 5;
-const LAST_CHILD = 6;
-const EXACT = 7;
-const NODE_STRIDE = 8;
-
-/** Fields of a block in its slab. */
-const NODE = 0;
-const READY_STEP = 1;
-const DUP_NEXT = 2;
-const DUP_PREV = 3;
-/** Last duplicate; kept only in the head of a node's list. */
-const DUP_LAST = 4;
-const BLOCK_STRIDE = 8;
 
 /**
  * Index of full blocks by content and position: a node is one distinct prefix, (parent node, tokens of its last block), and
@@ -29,7 +30,7 @@ const BLOCK_STRIDE = 8;
  * lives while it has a block or a child, so a chain whose head was evicted is found again when the head is recomputed.
  *
  * A node's youngest child hangs on the node itself; only its elder siblings and first nodes are in the hash table, so that a
- * chain without branches never touches it.
+ * chain without branches never touches it. A node has the index of the block that first stored it, where that is free.
  *
  * Equality is proved, never guessed: the parent is compared by identity, exact keys are the content, and hashed keys are
  * compared token by token. The salt of a request is the parent of its first node, so tenants never meet.
@@ -38,24 +39,25 @@ export class PrefixCache {
   readonly blockSize: number;
   /** Blocks with content. */
   entries = 0;
-  private readonly blocks: Int32Array;
-  private nodes: Int32Array;
+  private readonly slab: BlockSlab;
+  /** Step that computes each block's content. */
+  private readonly readySteps: Int32Array;
   private nodeTokens: Int32Array | null = null;
-  private buckets: Int32Array;
-  private bucketMask: number;
-  /** Freed node ids, linked through CHAIN. */
+  private readonly buckets: Int32Array;
+  private readonly bucketMask: number;
+  /** Freed indices behind the blocks, linked through CHAIN, and the first that was never used. */
   private freeNode = NONE;
-  private nodesUsed = 0;
-  private nodesMade = 0;
+  private freshNode: number;
+  /** Live nodes: for checks and tests. */
+  nodesLive = 0;
 
-  constructor(blocksTotal: number, blockSize: number) {
+  constructor(blocksTotal: number, blockSize: number, slab: BlockSlab = new BlockSlab(blocksTotal)) {
     this.blockSize = blockSize;
-    this.blocks = new Int32Array(blocksTotal * BLOCK_STRIDE);
-    for (let i = 0; i < this.blocks.length; i += BLOCK_STRIDE) this.blocks[i + NODE] = NONE;
-    const capacity = Math.max(64, blocksTotal + (blocksTotal >> 2));
-    this.nodes = new Int32Array(capacity * NODE_STRIDE);
+    this.slab = slab;
+    this.readySteps = new Int32Array(blocksTotal);
+    this.freshNode = blocksTotal + 1;
     let buckets = 64;
-    while (buckets < 2 * capacity) buckets *= 2;
+    while (buckets < 2 * blocksTotal) buckets *= 2;
     this.buckets = new Int32Array(buckets).fill(NONE);
     this.bucketMask = buckets - 1;
   }
@@ -67,30 +69,33 @@ export class PrefixCache {
 
   /** Node of a block's content, or NONE when it has none. */
   nodeOf(block: number): number {
-    return this.blocks[block * BLOCK_STRIDE + NODE]!;
+    const state = this.slab.hot[block * STRIDE + STATE]!;
+    if ((state & SELF) !== 0) return block;
+    return (state & OTHER) !== 0 ? this.slab.cold[block * STRIDE + NODE]! : NONE;
   }
 
   has(block: number): boolean {
-    return this.blocks[block * BLOCK_STRIDE + NODE] !== NONE;
+    return (this.slab.hot[block * STRIDE + STATE]! & (SELF | OTHER)) !== 0;
   }
 
   /** Step that computes the block's content: ready once that step has ended. */
   readyStep(block: number): number {
-    return this.blocks[block * BLOCK_STRIDE + READY_STEP]!;
+    return this.readySteps[block]!;
   }
 
-  /** First block that stores the node's content, or NONE when all were evicted. */
+  /** Oldest block that stores the node's content, or NONE when all were evicted. */
   blockOf(node: number): number {
-    return this.nodes[node * NODE_STRIDE + HEAD]!;
+    return (this.slab.hot[node * STRIDE + STATE]! & SELF) !== 0 ? node : this.slab.cold[node * STRIDE + HEAD]!;
   }
 
   parentOf(node: number): number {
-    return this.nodes[node * NODE_STRIDE + PARENT]!;
+    return this.slab.hot[node * STRIDE + PARENT]!;
   }
 
   /** Most recently published child of a node: where a partial match is looked for. NONE if it has none. */
   lastChildOf(node: number): number {
-    return this.nodes[node * NODE_STRIDE + LAST_CHILD]!;
+    const child = this.slab.hot[node * STRIDE + CHILD]!;
+    return child === MANY ? this.slab.cold[node * STRIDE + YOUNGEST]! : child;
   }
 
   /**
@@ -98,90 +103,66 @@ export class PrefixCache {
    */
   find(parent: number, key: BlockKey, tokens: Int32Array, at: number): number {
     if (parent >= 0) {
-      const base = parent * NODE_STRIDE;
-      const children = this.nodes[base + CHILDREN]!;
-      if (children === 0) return NONE;
-      const child = this.nodes[base + LAST_CHILD]!;
-      if (child !== NONE) {
-        if (this.holds(child, parent, key, tokens, at)) return child;
-        if (children === 1) return NONE;
-      }
+      const child = this.slab.hot[parent * STRIDE + CHILD]!;
+      if (child === NONE) return NONE;
+      if (child !== MANY) return this.holds(child, parent, key, tokens, at) ? child : NONE;
+      const youngest = this.slab.cold[parent * STRIDE + YOUNGEST]!;
+      if (youngest !== NONE && this.holds(youngest, parent, key, tokens, at)) return youngest;
     }
     let node = this.buckets[bucketHash(parent, key.lane0, key.lane1) & this.bucketMask]!;
-    while (node !== NONE && !this.holds(node, parent, key, tokens, at)) node = this.nodes[node * NODE_STRIDE + CHAIN]!;
+    while (node !== NONE && !this.holds(node, parent, key, tokens, at)) node = this.slab.cold[node * STRIDE + CHAIN]!;
     return node;
-  }
-
-  private holds(node: number, parent: number, key: BlockKey, tokens: Int32Array, at: number): boolean {
-    const nodes = this.nodes;
-    const base = node * NODE_STRIDE;
-    if (nodes[base + LANE1] !== key.lane1 || nodes[base + LANE0] !== key.lane0 || nodes[base + PARENT] !== parent) return false;
-    if (key.exact) return nodes[base + EXACT] === 1;
-    return nodes[base + EXACT] === 0 && this.sameTokens(node, tokens, at);
   }
 
   /**
    * Publishes a block as the content (parent, key) that step `readyStep` computes; returns its node. `tokens` as in `find`.
    */
   publish(block: number, parent: number, key: BlockKey, tokens: Int32Array, at: number, readyStep: number): number {
-    let node = this.find(parent, key, tokens, at);
-    if (node === NONE) node = this.addNode(parent, key, tokens, at);
-    const blocks = this.blocks;
-    const entry = block * BLOCK_STRIDE;
-    assert(blocks[entry + NODE] === NONE, 'a block is published once');
-    blocks[entry + NODE] = node;
-    blocks[entry + READY_STEP] = readyStep;
-    blocks[entry + DUP_NEXT] = NONE;
-    const base = node * NODE_STRIDE;
-    const head = this.nodes[base + HEAD]!;
-    if (head === NONE) {
-      this.nodes[base + HEAD] = block;
-      blocks[entry + DUP_PREV] = NONE;
-      blocks[entry + DUP_LAST] = block;
-    } else {
-      const last = blocks[head * BLOCK_STRIDE + DUP_LAST]!;
-      blocks[last * BLOCK_STRIDE + DUP_NEXT] = block;
-      blocks[entry + DUP_PREV] = last;
-      blocks[head * BLOCK_STRIDE + DUP_LAST] = block;
-    }
+    assert(!this.has(block), 'a block is published once');
+    this.readySteps[block] = readyStep;
     this.entries++;
-    return node;
+    const node = this.find(parent, key, tokens, at);
+    if (node !== NONE) {
+      this.addHolder(node, block);
+      return node;
+    }
+    if ((this.slab.hot[block * STRIDE + STATE]! & LIVE) === 0) {
+      this.addNode(block, parent, key, tokens, at);
+      this.slab.hot[block * STRIDE + STATE]! |= SELF;
+      return block;
+    }
+    const spare = this.spareNode();
+    this.addNode(spare, parent, key, tokens, at);
+    this.slab.cold[spare * STRIDE + HEAD] = NONE;
+    this.addHolder(spare, block);
+    return spare;
   }
 
   /** Forgets a block's content (eviction, or a failed step). Does nothing when it has none. */
   drop(block: number): void {
-    const blocks = this.blocks;
-    const entry = block * BLOCK_STRIDE;
-    const node = blocks[entry + NODE]!;
-    if (node === NONE) return;
-    blocks[entry + NODE] = NONE;
-    this.entries--;
-    const next = blocks[entry + DUP_NEXT]!;
-    const base = node * NODE_STRIDE;
-    const head = this.nodes[base + HEAD]!;
-    if (head === block) {
-      this.nodes[base + HEAD] = next;
-      if (next === NONE) {
-        if (this.nodes[base + CHILDREN] === 0) this.removeNode(node);
-        return;
-      }
-      blocks[next * BLOCK_STRIDE + DUP_PREV] = NONE;
-      blocks[next * BLOCK_STRIDE + DUP_LAST] = blocks[entry + DUP_LAST]!;
-    } else {
-      const prev = blocks[entry + DUP_PREV]!;
-      blocks[prev * BLOCK_STRIDE + DUP_NEXT] = next;
-      if (next === NONE) blocks[head * BLOCK_STRIDE + DUP_LAST] = prev;
-      else blocks[next * BLOCK_STRIDE + DUP_PREV] = prev;
+    const { hot, cold } = this.slab;
+    const at = block * STRIDE;
+    const state = hot[at + STATE]!;
+    if ((state & SELF) !== 0) {
+      this.entries--;
+      hot[at + STATE] = state & ~SELF;
+      if (hot[at + CHILD] === NONE) this.removeNode(block);
+      else cold[at + HEAD] = NONE;
+    } else if ((state & OTHER) !== 0) {
+      this.entries--;
+      hot[at + STATE] = state & ~OTHER;
+      this.dropHolder(block);
     }
   }
 
   /** Leading tokens of the node's block that equal tokens[at .. at + count). */
   commonTokens(node: number, tokens: Int32Array, at: number, count: number): number {
-    const base = node * NODE_STRIDE;
+    const { hot } = this.slab;
+    const base = node * STRIDE;
     let same = 0;
-    if (this.nodes[base + EXACT] === 1) {
-      const stream = this.nodes[base + LANE0]!;
-      const offset = this.nodes[base + LANE1]!;
+    if ((hot[base + STATE]! & EXACT) !== 0) {
+      const stream = hot[base + LANE0]!;
+      const offset = hot[base + LANE1]!;
       while (same < count && streamToken(stream, offset + same) === tokens[at + same]) same++;
     } else {
       const stored = this.nodeTokens!;
@@ -191,14 +172,20 @@ export class PrefixCache {
     return same;
   }
 
-  /** Live nodes: for checks and tests. */
-  get nodesLive(): number {
-    return this.nodesUsed;
+  /** Block behind `block` among those that hold its node, or NONE: for checks and tests. */
+  duplicateAfter(block: number): number {
+    const { hot, cold } = this.slab;
+    if ((hot[block * STRIDE + STATE]! & OTHER) === 0) return NONE;
+    const next = cold[block * STRIDE + RING_NEXT]!;
+    return next === cold[cold[block * STRIDE + NODE]! * STRIDE + HEAD] ? NONE : next;
   }
 
-  /** Walks a node's blocks in order: for checks and tests. */
-  duplicateAfter(block: number): number {
-    return this.blocks[block * BLOCK_STRIDE + DUP_NEXT]!;
+  private holds(node: number, parent: number, key: BlockKey, tokens: Int32Array, at: number): boolean {
+    const { hot } = this.slab;
+    const base = node * STRIDE;
+    if (hot[base + LANE1] !== key.lane1 || hot[base + LANE0] !== key.lane0 || hot[base + PARENT] !== parent) return false;
+    const exact = (hot[base + STATE]! & EXACT) !== 0;
+    return exact === key.exact && (exact || this.sameTokens(node, tokens, at));
   }
 
   private sameTokens(node: number, tokens: Int32Array, at: number): boolean {
@@ -209,110 +196,164 @@ export class PrefixCache {
     return true;
   }
 
-  private addNode(parent: number, key: BlockKey, tokens: Int32Array, at: number): number {
-    let node = this.freeNode;
-    if (node === NONE) {
-      if ((this.nodesMade + 1) * NODE_STRIDE > this.nodes.length) this.growNodes();
-      node = this.nodesMade++;
-    } else {
-      this.freeNode = this.nodes[node * NODE_STRIDE + CHAIN]!;
+  /** Appends a block to the holders of a node that exists. */
+  private addHolder(node: number, block: number): void {
+    const { hot, cold } = this.slab;
+    const base = node * STRIDE;
+    const at = block * STRIDE;
+    if ((hot[base + STATE]! & SELF) !== 0) {
+      hot[base + STATE] = (hot[base + STATE]! & ~SELF) | OTHER;
+      cold[base + NODE] = node;
+      cold[base + HEAD] = node;
+      cold[base + RING_NEXT] = node;
+      cold[base + RING_PREV] = node;
     }
-    this.nodesUsed++;
-    const nodes = this.nodes;
-    const base = node * NODE_STRIDE;
-    nodes[base + PARENT] = parent;
-    nodes[base + LANE0] = key.lane0;
-    nodes[base + LANE1] = key.lane1;
-    nodes[base + HEAD] = NONE;
-    nodes[base + CHILDREN] = 0;
-    nodes[base + LAST_CHILD] = NONE;
-    nodes[base + EXACT] = key.exact ? 1 : 0;
-    if (parent >= 0) {
-      const above = parent * NODE_STRIDE;
-      const elder = nodes[above + LAST_CHILD]!;
-      if (elder !== NONE) this.hashNode(elder);
-      nodes[above + CHILDREN]!++;
-      nodes[above + LAST_CHILD] = node;
-    } else {
-      this.hashNode(node);
-    }
-    if (!key.exact) this.keepTokens(node, tokens, at);
-    return node;
-  }
-
-  private hashNode(node: number): void {
-    const nodes = this.nodes;
-    const base = node * NODE_STRIDE;
-    const bucket = bucketHash(nodes[base + PARENT]!, nodes[base + LANE0]!, nodes[base + LANE1]!) & this.bucketMask;
-    nodes[base + CHAIN] = this.buckets[bucket]!;
-    this.buckets[bucket] = node;
-  }
-
-  private unhashNode(node: number): void {
-    const nodes = this.nodes;
-    const base = node * NODE_STRIDE;
-    const bucket = bucketHash(nodes[base + PARENT]!, nodes[base + LANE0]!, nodes[base + LANE1]!) & this.bucketMask;
-    let at = this.buckets[bucket]!;
-    if (at === node) {
-      this.buckets[bucket] = nodes[base + CHAIN]!;
+    hot[at + STATE]! |= OTHER;
+    cold[at + NODE] = node;
+    const head = cold[base + HEAD]!;
+    if (head === NONE) {
+      cold[base + HEAD] = block;
+      cold[at + RING_NEXT] = block;
+      cold[at + RING_PREV] = block;
       return;
     }
-    while (nodes[at * NODE_STRIDE + CHAIN] !== node) at = nodes[at * NODE_STRIDE + CHAIN]!;
-    nodes[at * NODE_STRIDE + CHAIN] = nodes[base + CHAIN]!;
+    const last = cold[head * STRIDE + RING_PREV]!;
+    cold[last * STRIDE + RING_NEXT] = block;
+    cold[at + RING_PREV] = last;
+    cold[at + RING_NEXT] = head;
+    cold[head * STRIDE + RING_PREV] = block;
+  }
+
+  private dropHolder(block: number): void {
+    const { hot, cold } = this.slab;
+    const at = block * STRIDE;
+    const node = cold[at + NODE]!;
+    const base = node * STRIDE;
+    const next = cold[at + RING_NEXT]!;
+    if (next === block) {
+      cold[base + HEAD] = NONE;
+      if (hot[base + CHILD] === NONE) this.removeNode(node);
+      return;
+    }
+    const prev = cold[at + RING_PREV]!;
+    cold[prev * STRIDE + RING_NEXT] = next;
+    cold[next * STRIDE + RING_PREV] = prev;
+    if (cold[base + HEAD] === block) cold[base + HEAD] = next;
+  }
+
+  private addNode(node: number, parent: number, key: BlockKey, tokens: Int32Array, at: number): void {
+    const { hot, cold } = this.slab;
+    const base = node * STRIDE;
+    this.nodesLive++;
+    hot[base + STATE] = (hot[base + STATE]! & (SELF | OTHER)) | (key.exact ? LIVE | EXACT : LIVE);
+    hot[base + PARENT] = parent;
+    hot[base + LANE0] = key.lane0;
+    hot[base + LANE1] = key.lane1;
+    hot[base + CHILD] = NONE;
+    if (!key.exact) this.keepTokens(node, tokens, at);
+    if (parent < 0) {
+      this.hashNode(node);
+      return;
+    }
+    const above = parent * STRIDE;
+    const child = hot[above + CHILD]!;
+    if (child === NONE) {
+      hot[above + CHILD] = node;
+      return;
+    }
+    if (child !== MANY) {
+      hot[above + CHILD] = MANY;
+      cold[above + CHILDREN] = 1;
+      cold[above + YOUNGEST] = child;
+    }
+    if (cold[above + YOUNGEST] !== NONE) this.hashNode(cold[above + YOUNGEST]!);
+    cold[above + CHILDREN]!++;
+    cold[above + YOUNGEST] = node;
+  }
+
+  /** An index behind the blocks: the block's own is held by a node that lives on without it. */
+  private spareNode(): number {
+    const node = this.freeNode;
+    if (node !== NONE) {
+      this.freeNode = this.slab.cold[node * STRIDE + CHAIN]!;
+      return node;
+    }
+    if (this.freshNode === this.slab.capacity) this.grow();
+    return this.freshNode++;
+  }
+
+  private grow(): void {
+    this.slab.grow();
+    if (this.nodeTokens === null) return;
+    const tokens = new Int32Array(this.slab.capacity * this.blockSize);
+    tokens.set(this.nodeTokens);
+    this.nodeTokens = tokens;
   }
 
   private keepTokens(node: number, tokens: Int32Array, at: number): void {
     const size = this.blockSize;
-    if (this.nodeTokens === null) this.nodeTokens = new Int32Array((this.nodes.length / NODE_STRIDE) * size);
+    if (this.nodeTokens === null) this.nodeTokens = new Int32Array(this.slab.capacity * size);
     const stored = this.nodeTokens;
     const from = node * size;
     for (let i = 0; i < size; i++) stored[from + i] = tokens[at + i]!;
   }
 
-  /** Removes a node without blocks and children, then each ancestor that this leaves without both. */
+  /** Removes a node without holders and children, then each ancestor that this leaves without both. */
   private removeNode(node: number): void {
-    const nodes = this.nodes;
+    const { hot, cold, blocksTotal } = this.slab;
     for (;;) {
-      const base = node * NODE_STRIDE;
-      const parent = nodes[base + PARENT]!;
-      const above = parent * NODE_STRIDE;
-      const isLastChild = parent >= 0 && nodes[above + LAST_CHILD] === node;
-      if (!isLastChild) this.unhashNode(node);
-      nodes[base + CHAIN] = this.freeNode;
-      this.freeNode = node;
-      this.nodesUsed--;
+      const base = node * STRIDE;
+      const parent = hot[base + PARENT]!;
+      hot[base + STATE]! &= SELF | OTHER;
+      this.nodesLive--;
+      if (parent < 0) this.unhashNode(node);
+      else this.removeChild(parent, node);
+      if (node > blocksTotal) {
+        cold[base + CHAIN] = this.freeNode;
+        this.freeNode = node;
+      }
       if (parent < 0) return;
-      if (isLastChild) nodes[above + LAST_CHILD] = NONE;
-      const children = nodes[above + CHILDREN]! - 1;
-      nodes[above + CHILDREN] = children;
-      if (children > 0 || nodes[above + HEAD] !== NONE) return;
+      const above = parent * STRIDE;
+      if (hot[above + CHILD] !== NONE || (hot[above + STATE]! & SELF) !== 0 || cold[above + HEAD] !== NONE) return;
       node = parent;
     }
   }
 
-  private growNodes(): void {
-    const nodes = new Int32Array(2 * this.nodes.length);
-    nodes.set(this.nodes);
-    this.nodes = nodes;
-    if (this.nodeTokens !== null) {
-      const tokens = new Int32Array((nodes.length / NODE_STRIDE) * this.blockSize);
-      tokens.set(this.nodeTokens);
-      this.nodeTokens = tokens;
+  private removeChild(parent: number, node: number): void {
+    const { hot, cold } = this.slab;
+    const above = parent * STRIDE;
+    if (hot[above + CHILD] === node) {
+      hot[above + CHILD] = NONE;
+      return;
     }
-    const buckets = new Int32Array(2 * this.buckets.length).fill(NONE);
-    const mask = buckets.length - 1;
-    for (const first of this.buckets) {
-      for (let node = first; node !== NONE; ) {
-        const base = node * NODE_STRIDE;
-        const next = nodes[base + CHAIN]!;
-        const bucket = bucketHash(nodes[base + PARENT]!, nodes[base + LANE0]!, nodes[base + LANE1]!) & mask;
-        nodes[base + CHAIN] = buckets[bucket]!;
-        buckets[bucket] = node;
-        node = next;
-      }
+    if (cold[above + YOUNGEST] === node) cold[above + YOUNGEST] = NONE;
+    else this.unhashNode(node);
+    cold[above + CHILDREN]!--;
+    if (cold[above + CHILDREN] === 0) hot[above + CHILD] = NONE;
+  }
+
+  private hashNode(node: number): void {
+    const bucket = this.bucketOf(node);
+    this.slab.cold[node * STRIDE + CHAIN] = this.buckets[bucket]!;
+    this.buckets[bucket] = node;
+  }
+
+  private unhashNode(node: number): void {
+    const { cold } = this.slab;
+    const bucket = this.bucketOf(node);
+    let at = this.buckets[bucket]!;
+    if (at === node) {
+      this.buckets[bucket] = cold[node * STRIDE + CHAIN]!;
+      return;
     }
-    this.buckets = buckets;
-    this.bucketMask = mask;
+    while (cold[at * STRIDE + CHAIN] !== node) at = cold[at * STRIDE + CHAIN]!;
+    cold[at * STRIDE + CHAIN] = cold[node * STRIDE + CHAIN]!;
+  }
+
+  private bucketOf(node: number): number {
+    const { hot } = this.slab;
+    const base = node * STRIDE;
+    return bucketHash(hot[base + PARENT]!, hot[base + LANE0]!, hot[base + LANE1]!) & this.bucketMask;
   }
 }
 

@@ -139,6 +139,8 @@ export class Scheduler {
   private tokensWanted(sequence: Sequence, drafts: number): number {
     const computed = sequence.computedTokens;
     const placeholders = sequence.placeholders;
+    // Drafts are in flight: where the next token goes is known when they are verified, whether or not it drafts again.
+    if (placeholders > 1) return 0;
     // The token in flight is surely its last one: no further step.
     if (placeholders > 0 && computed + 2 - placeholders >= sequence.promptTokens + sequence.outputTokensMax) return 0;
     let tokens = sequence.knownTokens + placeholders + drafts - computed;
@@ -213,7 +215,7 @@ export class Scheduler {
     this.removeRunning(victim);
     const swap = this.config.preemption === 'swap' && victim.inFlight === 0 && victim.computedTokens > 0 && this.kv.canSwapOut(victim);
     if (swap) this.kv.swapOut(victim, plan, this.stepsDone);
-    this.requeue(victim, swap, plan.plannedNs);
+    this.requeue(victim, swap, this.stepsDone, plan.plannedNs);
     if (this.events !== null) this.events.preempted(victim, reason, swap, plan.plannedNs);
     if (this.config.capacity === 'overcommit') this.noteOvercommit();
     this.reservedBlocks = NONE;
@@ -229,10 +231,13 @@ export class Scheduler {
     this.overcommit.preempted(decoded, allowed, this.running.length);
   }
 
-  /** Puts a sequence that left the running list back to wait; without `swapped` it is computed from the start. */
-  requeue(sequence: Sequence, swapped: boolean, nowNs: number): void {
+  /**
+   * Puts a sequence that left the running list back to wait; without `swapped` it is computed from the start.
+   * `stepsDone`: the last step that has ended.
+   */
+  requeue(sequence: Sequence, swapped: boolean, stepsDone: number, nowNs: number): void {
     if (!swapped) {
-      this.kv.release(sequence, this.stepsDone);
+      this.kv.release(sequence, stepsDone);
       sequence.computedTokens = 0;
     }
     this.freeSlot(sequence);

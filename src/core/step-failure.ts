@@ -27,6 +27,8 @@ export function failStep(engine: Engine, plan: StepPlan, result: StepResult, now
     if (sequence.state === 'running') recover(engine, plan, sequence, result, nowNs);
     else if (result.status !== 'transient') engine.end(sequence, 'error', nowNs);
   }
+  // Those who left while the step was in flight had published as well.
+  engine.kv.unpublishStep(plan.stepId);
   if (result.status === 'device-lost') {
     for (const leader of [...engine.requests.values()]) {
       if (leader.siblings !== null) for (const sibling of leader.siblings) engine.end(sibling, 'error', nowNs);
@@ -45,7 +47,7 @@ function recover(engine: Engine, plan: StepPlan, sequence: Sequence, result: Ste
   } else if (sequence.admittedStep >= plan.stepId) {
     // Its hits, copies or swapped blocks may hang on this very step.
     engine.scheduler.removeRunning(sequence);
-    engine.scheduler.requeue(sequence, false, nowNs);
+    engine.scheduler.requeue(sequence, false, engine.stepsDone, nowNs);
   }
 }
 
@@ -59,7 +61,7 @@ function loseSwaps(engine: Engine, plan: StepPlan, nowNs: number): void {
     if (!isSwappedBy(plan, sequence)) continue;
     swapped.remove(sequence);
     sequence.waitedNs += nowNs - sequence.waitingSinceNs;
-    engine.scheduler.requeue(sequence, false, nowNs);
+    engine.scheduler.requeue(sequence, false, engine.stepsDone, nowNs);
   }
 }
 

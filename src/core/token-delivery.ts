@@ -17,11 +17,14 @@ export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endN
   let gapRows = 0;
   for (let row = 0; row < plan.rows; row++) {
     const sequence = plan.sequences[row]!;
+    const drafts = plan.draftTokens[row]!;
     sequence.inFlight--;
-    if (sequence.state === 'finished') continue;
+    if (sequence.state === 'finished') {
+      if (drafts > 0) engine.scheduler.speculation!.discard(drafts);
+      continue;
+    }
     sequence.failures = 0;
     if (plan.samples[row] === 0) continue;
-    const drafts = plan.draftTokens[row]!;
     sequence.placeholders -= 1 + drafts;
     let count = steps;
     if (drafts > 0) count = verify(engine, sequence, drafts, result.acceptedDrafts[row]!);
