@@ -1,6 +1,11 @@
 import { CommanderError } from 'commander';
+import { TraceError } from '../../replay/trace-error.ts';
+import { DeviceError } from '../backends/simulated/device.ts';
+import { MemoryError } from '../backends/simulated/memory.ts';
+import { ModelError } from '../backends/simulated/model-shape.ts';
 import { ScenarioError } from '../config/scenario-error.ts';
 import { ConfigError, InvariantError } from '../core/index.ts';
+import { InputError, pathError } from '../runtime/input-error.ts';
 
 /**
  * ok; missed: a target was missed under --fail-on-targets, or a verification found a difference; badInput: the user's to
@@ -18,43 +23,31 @@ export class UsageError extends Error {
   }
 }
 
-/**
- * Errors of other layers that the user can mend, by class name: files are read behind ports, so that the command line does
- * not import every reader for the sake of its error class.
- */
-const INPUT_ERROR_NAMES: ReadonlySet<string> = new Set([
-  'TraceError',
-  'WorkloadError',
-  'ModelError',
-  'DeviceError',
-  'MemoryError',
-  'InputError',
-]);
-
-/** File system errors that a path on the command line or in a scenario can cause. */
-const PATH_ERROR_CODES: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file or directory',
-  EACCES: 'permission denied',
-  EISDIR: 'is a directory, not a file',
-  ENOTDIR: 'part of the path is no directory',
-  ENOSPC: 'no space left on the device',
-  EROFS: 'the file system is read-only',
-};
+/** What the user can mend. Each message names the place, the value and what is allowed, in one line. */
+const INPUT_ERRORS = [
+  ScenarioError,
+  ConfigError,
+  UsageError,
+  TraceError,
+  InputError,
+  ModelError,
+  DeviceError,
+  MemoryError,
+] as const;
 
 /** The exit code of an error, and what to print of it. */
 export function exitOf(error: unknown): { code: ExitCode; message: string } {
   if (error instanceof CommanderError) {
     return { code: error.exitCode === 0 ? EXIT.ok : EXIT.badInput, message: '' };
   }
-  if (error instanceof ScenarioError || error instanceof ConfigError || error instanceof UsageError) {
-    return { code: EXIT.badInput, message: error.message };
-  }
+  const input = INPUT_ERRORS.find((kind) => error instanceof kind);
+  if (input !== undefined) return { code: EXIT.badInput, message: (error as Error).message };
   if (error instanceof InvariantError) return { code: EXIT.internal, message: invariantText(error) };
   if (error instanceof Error) {
-    if (INPUT_ERROR_NAMES.has(error.name)) return { code: EXIT.badInput, message: error.message };
-    const { code, path } = error as NodeJS.ErrnoException;
-    const words = code === undefined ? undefined : PATH_ERROR_CODES[code];
-    if (words !== undefined && path !== undefined) return { code: EXIT.badInput, message: `${path}: ${words}` };
+    // Whatever the file system refuses about a path is somebody's path on the command line or in a scenario.
+    const { path } = error as NodeJS.ErrnoException;
+    const refused = typeof path === 'string' ? pathError('path', path, error) : null;
+    if (refused instanceof InputError) return { code: EXIT.badInput, message: refused.message };
     return { code: EXIT.internal, message: error.stack ?? error.message };
   }
   return { code: EXIT.internal, message: String(error) };

@@ -1,5 +1,6 @@
 import cliProgress from 'cli-progress';
 import type { RunProgress } from '../runtime/run-spec.ts';
+import { wallNs } from '../runtime/system-clock.ts';
 import type { CliStream } from './cli-io.ts';
 
 /** Shows how far a run is. `update` may be called often. */
@@ -11,12 +12,12 @@ export interface ProgressView {
 const SILENT: ProgressView = { update() {}, stop() {} };
 
 /** A bar with time left and simulated time on a terminal; nothing in a pipe or when `quiet`. */
-export function progressView(stderr: CliStream, quiet: boolean): ProgressView {
+export function progressView(stderr: CliStream, quiet: boolean, nowNs: () => number = wallNs): ProgressView {
   if (quiet || stderr.isTTY !== true) return SILENT;
   const bar = new cliProgress.SingleBar(
     {
       stream: stderr as unknown as NodeJS.WritableStream,
-      format: '{bar} {percentage}% | {requests} requests | simulated {simulated} | left {eta_formatted}',
+      format: '{bar} {percentage}% | {requests} requests | simulated {simulated} | left {left}',
       hideCursor: true,
       clearOnComplete: true,
       // Redraws follow `update`, which the run calls between its steps: no timer competes with the simulation.
@@ -24,17 +25,19 @@ export function progressView(stderr: CliStream, quiet: boolean): ProgressView {
     },
     cliProgress.Presets.shades_classic,
   );
+  const startNs = nowNs();
   let started = false;
   return {
     update(progress) {
-      const payload = { requests: requestsText(progress), simulated: secondsText(progress.simulatedNs / 1e9) };
-      const permille = Math.round(1000 * progressRatio(progress));
-      if (!started) {
-        bar.start(1000, permille, payload);
-        started = true;
-      } else {
-        bar.update(permille, payload);
-      }
+      const ratio = progressRatio(progress);
+      const payload = {
+        requests: requestsText(progress),
+        simulated: secondsText(progress.simulatedNs / 1e9),
+        left: ratio > 0 ? secondsText((((nowNs() - startNs) / 1e9) * (1 - ratio)) / ratio) : '?',
+      };
+      if (!started) bar.start(1000, Math.round(1000 * ratio), payload);
+      else bar.update(Math.round(1000 * ratio), payload);
+      started = true;
     },
     stop() {
       if (started) bar.stop();

@@ -11,7 +11,6 @@ export function replayCommand(context: CliContext): Command {
     .argument('<trace>', 'trace file: Azure CSV, Mooncake JSONL or Twinfer JSONL, plain or .gz')
     .requiredOption('--scenario <scenario>', 'path of a scenario (YAML), or the name of a bundled one');
   return addRunOptions(command)
-    .option('--verify <log>', 'compare every step with this decision log; exit code 1 at a difference')
     .addHelpText(
       'after',
       `

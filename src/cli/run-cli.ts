@@ -14,27 +14,32 @@ import { validateScenarioCommand } from './validate-scenario-command.ts';
  */
 export async function runCli(argv: readonly string[], io: CliIo, simulate: Simulate): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
+  let seed: number | null = null;
   const context: CliContext = {
     io,
     simulate,
+    command: commandText(argv),
     exit: (asked) => {
       if (asked > code) code = asked;
+    },
+    running: (spec) => {
+      seed = spec.seed;
     },
   };
   try {
     await program(context).parseAsync(argv, { from: 'user' });
     return code;
   } catch (error) {
-    return report(error, argv, io);
+    return report(error, argv, seed, io);
   }
 }
 
-function report(error: unknown, argv: readonly string[], io: CliIo): ExitCode {
+function report(error: unknown, argv: readonly string[], seed: number | null, io: CliIo): ExitCode {
   const { code, message } = exitOf(error);
   if (error instanceof CommanderError) return code;
   io.stderr.write(`${message}\n`);
   if (code === EXIT.internal) {
-    io.stderr.write(`this is a bug in Twinfer; to repeat it: twinfer ${argv.map(shellWord).join(' ')}\n`);
+    io.stderr.write(`this is a bug in Twinfer; to repeat it: ${commandText(argv)}\n`);
   }
   return code;
 }
@@ -72,6 +77,10 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
     });
   }
   return root;
+}
+
+function commandText(argv: readonly string[]): string {
+  return ['twinfer', ...argv.map(shellWord)].join(' ');
 }
 
 function shellWord(word: string): string {

@@ -27,7 +27,6 @@ export interface RunOptions {
   readonly decisionLog?: string;
   readonly checkEveryStep?: boolean;
   readonly failOnTargets?: boolean;
-  /** `replay` only. */
   readonly verify?: string;
 }
 
@@ -46,6 +45,7 @@ export function addRunOptions(command: Command): Command {
         .default(undefined, 'requests'),
     )
     .option('--decision-log <file>', 'write what was scheduled in each step, and why the others wait')
+    .option('--verify <log>', 'compare every step with this decision log; exit code 1 at a difference')
     .option('--check-every-step', 'check all invariants after every step, not once per simulated minute')
     .option('--out <dir>', 'write records, time series and report.html into this folder')
     .option('--json', 'print one JSON document instead of the table')

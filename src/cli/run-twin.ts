@@ -15,8 +15,12 @@ export type Simulate = (spec: RunSpec, hooks: RunHooks) => Promise<RunOutcome>;
 export interface CliContext {
   readonly io: CliIo;
   readonly simulate: Simulate;
+  /** The command line, as one would type it. */
+  readonly command: string;
   /** Told how the command ended; without a call it ended well. */
   readonly exit: (code: ExitCode) => void;
+  /** Told what is about to run, for the message when a law of the engine is broken. */
+  readonly running: (spec: RunSpec) => void;
 }
 
 /** Resolves, runs, prints. stdout gets the table or the document, stderr progress and notes. */
@@ -34,6 +38,7 @@ export async function runTwin(
     ...more,
     workload: { ...overrides.workload, ...more.workload },
   });
+  context.running(spec);
   const outcome = await simulated(context, spec, quiet);
   io.stdout.write(
     options.json === true ? `${JSON.stringify(outcome.summary, null, 2)}\n` : textReport(outcome.run, outcome.summary),
@@ -45,7 +50,7 @@ export async function runTwin(
 async function simulated(context: CliContext, spec: RunSpec, quiet: boolean): Promise<RunOutcome> {
   const view = progressView(context.io.stderr, quiet);
   try {
-    return await context.simulate(spec, { progress: (state) => view.update(state) });
+    return await context.simulate(spec, { progress: (state) => view.update(state), command: context.command });
   } finally {
     view.stop();
   }

@@ -68,6 +68,8 @@ export interface RunProgress {
 export interface RunHooks {
   /** Called a few times a second. */
   progress?(state: RunProgress): void;
+  /** The command line that asked for the run, for its report. */
+  readonly command?: string;
 }
 
 /** Comparison with a decision log. */

@@ -135,12 +135,21 @@ describe('bad input ends with code 2 and one line that names the place', () => {
     expect(await complaint('simulate')).toBe("missing required argument 'scenario'");
   });
 
-  it('a folder for results that cannot be made', async () => {
-    const blocked = file('blocked', '');
+  it('a folder for results that cannot be made, a file that cannot be written', async () => {
+    const blocked = join(file('blocked', ''), 'out');
     const path = file('ok.yaml', scenarioText());
-    expect(await complaint('simulate', path, '--out', join(blocked, 'out'))).toBe(
-      `${join(blocked, 'out')}: part of the path is no directory`,
+    expect(await complaint('simulate', path, '--out', blocked)).toContain(
+      `${blocked}: part of the path is no directory`,
     );
+    expect(await complaint('generate', path, '--output', blocked)).toContain(
+      `${blocked}: part of the path is no directory`,
+    );
+  });
+
+  it('a file where the folder for results should be', async () => {
+    const taken = file('taken', '');
+    const path = file('ok.yaml', scenarioText());
+    expect(await complaint('simulate', path, '--out', taken)).toContain(taken);
   });
 
   it('a scenario with several problems gets a line for each', async () => {

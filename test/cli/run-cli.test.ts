@@ -278,7 +278,7 @@ describe('exit codes', () => {
       'last steps, oldest first:',
       '  step 1',
       '  step 2',
-      `this is a bug in Twinfer; to repeat it: twinfer simulate ${scenario} --seed 5`,
+      `this is a bug in Twinfer; to repeat it with seed 5: twinfer simulate ${scenario} --seed 5`,
       '',
     ]);
   });
