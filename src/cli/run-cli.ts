@@ -39,7 +39,8 @@ function report(error: unknown, argv: readonly string[], seed: number | null, io
   if (error instanceof CommanderError) return code;
   io.stderr.write(`${message}\n`);
   if (code === EXIT.internal) {
-    io.stderr.write(`this is a bug in Twinfer; to repeat it: ${commandText(argv)}\n`);
+    const withSeed = seed === null ? '' : ` with seed ${seed}`;
+    io.stderr.write(`this is a bug in Twinfer; to repeat it${withSeed}: twinfer ${argv.map(shellWord).join(' ')}\n`);
   }
   return code;
 }
