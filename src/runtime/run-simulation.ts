@@ -1,4 +1,4 @@
-import { openTrace, type TraceWorkload } from '../../replay/open-trace.ts';
+import type { TraceWorkload } from '../../replay/open-trace.ts';
 import {
   AcceptanceProcess,
   FaultSchedule,
@@ -7,12 +7,12 @@ import {
   SimulatedBackend,
 } from '../backends/simulated/index.ts';
 import { CounterRng, Engine, type EngineEvents, EventFanout, VirtualClock } from '../core/index.ts';
-import { generatedWorkload } from '../simulation/generated-workload.ts';
 import { RunRecorder } from '../simulation/run-recorder.ts';
 import { summarise } from '../simulation/run-summary.ts';
 import type { Workload } from '../simulation/workload.ts';
 import { WorkloadFeed } from '../simulation/workload-feed.ts';
-import { openOutput } from './run-output.ts';
+import { openWorkload } from './open-workload.ts';
+import { openOutput, type RunOutput } from './run-output.ts';
 import type { RunHooks, RunOutcome, RunSpec } from './run-spec.ts';
 import { wallNs } from './system-clock.ts';
 
@@ -24,10 +24,19 @@ const PROGRESS_NS = 100e6;
 
 /**
  * Runs a specification from the first arrival to the last record on a virtual clock. Throws what the workload throws for
- * bad input (TraceError, ConfigError) and InvariantError when a law of the engine or of the books is broken.
+ * bad input (TraceError, ConfigError), InputError for output that cannot be written or compared, and InvariantError when a
+ * law of the engine or of the books is broken.
  */
 export async function runSimulation(spec: RunSpec, hooks: RunHooks = {}): Promise<RunOutcome> {
-  const output = openOutput(spec);
+  const output = await openOutput(spec, hooks.command ?? '');
+  try {
+    return await runInto(output, spec, hooks);
+  } finally {
+    output.abandon();
+  }
+}
+
+async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promise<RunOutcome> {
   const startNs = wallNs();
   const workload = openWorkload(spec);
   try {
@@ -41,8 +50,9 @@ export async function runSimulation(spec: RunSpec, hooks: RunHooks = {}): Promis
     const events: EngineEvents = output.decisions === null ? recorder : new EventFanout([recorder, output.decisions]);
     const engine = makeEngine(spec, clock, events, output.decisions !== null);
     recorder.attach(engine.kv.tables, engine.kv.tableStride);
+    output.attach(engine);
     const feed = new WorkloadFeed(engine, clock, workload);
-    await drive(engine, clock, workload, feed, hooks);
+    await drive(engine, clock, workload, feed, output, hooks);
     engine.check(clock.nowNs());
     const run = recorder.finish();
     const wallSeconds = (wallNs() - startNs) / 1e9;
@@ -53,7 +63,7 @@ export async function runSimulation(spec: RunSpec, hooks: RunHooks = {}): Promis
       targets: spec.targets,
       gpuComputeUtilization: computeUtilization(engine),
     });
-    const files = output.close(run, summary);
+    const files = await output.close(run, summary);
     const bad = isTrace(workload) ? workload : null;
     return {
       run,
@@ -65,14 +75,7 @@ export async function runSimulation(spec: RunSpec, hooks: RunHooks = {}): Promis
     };
   } finally {
     workload.close();
-    output.abandon();
   }
-}
-
-function openWorkload(spec: RunSpec): Workload {
-  const { workload } = spec;
-  if (workload.kind === 'trace') return openTrace(workload.path, workload.options);
-  return generatedWorkload(workload.spec, spec.seed);
 }
 
 function isTrace(workload: Workload): workload is TraceWorkload {
@@ -112,10 +115,13 @@ async function drive(
   clock: VirtualClock,
   workload: Workload,
   feed: WorkloadFeed,
+  output: RunOutput,
   hooks: RunHooks,
 ): Promise<void> {
   let reportedNs = wallNs();
   const report = async () => {
+    const drained = output.drain();
+    if (drained !== null) await drained;
     if (hooks.progress === undefined || wallNs() - reportedNs < PROGRESS_NS) return;
     reportedNs = wallNs();
     hooks.progress({

@@ -1,0 +1,78 @@
+/** First field of the first line of every decision log, and the version of what follows. */
+export const DECISION_LOG_FORMAT = 'twinfer-decisions';
+export const DECISION_LOG_VERSION = 1;
+
+/** First line. `run` describes what decides the run, as plain JSON; docs/DECISION-LOG.md lists its fields. */
+export interface DecisionLogHeader {
+  readonly format: typeof DECISION_LOG_FORMAT;
+  readonly version: typeof DECISION_LOG_VERSION;
+  readonly run: Readonly<Record<string, unknown>>;
+}
+
+/** A sequence: id of its request and index in it, as `id.index`. */
+export type SequenceId = string;
+
+/** Block ids in order: single ids, and [first, last] for ids that follow each other, upwards or downwards. */
+export type BlockRange = number | readonly [first: number, last: number];
+
+/** What happened since the line before. Fields without content are left out. */
+export interface DecisionEvents {
+  arrived?: SequenceId[];
+  rejected?: [requestId: number, reason: string][];
+  /** hitTokens: where the prefix match ended; prefixEnd: why there; blocks: allocated at once. */
+  admitted?: [id: SequenceId, hitTokens: number, prefixEnd: string, blocks: number][];
+  /** Admitted again after a preemption; `how` is prefixEnd when it is computed again, `swapped-in` when its blocks came back. */
+  resumed?: [id: SequenceId, hitTokens: number, how: string, blocks: number][];
+  preempted?: [id: SequenceId, reason: string, how: 'recompute' | 'swap'][];
+  evicted?: BlockRange[];
+  finished?: [id: SequenceId, reason: string][];
+  /** Submissions that failed. */
+  failed?: [step: number, status: string][];
+}
+
+/** Who is in a step, as far as it is not the step before it. Fields without content are left out. */
+export interface DecisionRows {
+  /** Rows of more than one token. */
+  prefill?: [id: SequenceId, tokens: number][];
+  /** Rows with drafts: their tokens are 1 + drafts. */
+  drafts?: [id: SequenceId, drafts: number][];
+  /** Rows of one token that had no row in the step before, and the reverse (but for those that finished or were preempted). */
+  in?: SequenceId[];
+  out?: SequenceId[];
+}
+
+/** One step, or `times` steps one after the other that schedule the same and between which nothing happened. */
+export interface DecisionStep extends DecisionRows, DecisionEvents {
+  step: number;
+  times?: number;
+  /** When the (first) step was planned, ns since the run began; `lastNs`: the last of `times`. */
+  ns: number;
+  lastNs?: number;
+  /** Number of rows of one token (and drafts): decode, or the last token of a prompt. */
+  decode: number;
+  /** Blocks appended to tables, over all `times`. */
+  newBlocks?: number;
+  /** Sequences that wait, and that are swapped out, once the step is planned. */
+  waiting?: number;
+  swapped?: number;
+  /** Whose turn is next, and why it was not taken into this step. id is null when a running sequence waits for blocks in flight. */
+  head?: [id: SequenceId | null, reason: string];
+}
+
+/** Last line of a complete log, with what happened after the last step. */
+export interface DecisionEnd extends DecisionEvents {
+  end: true;
+  ns: number;
+  steps: number;
+}
+
+/** Events of a long time without a step, so that they need not be kept. */
+export interface DecisionInterlude extends DecisionEvents {
+  ns: number;
+}
+
+/** Text of the first line, without its end of line. */
+export function decisionLogHeader(run: Readonly<Record<string, unknown>>): string {
+  const header: DecisionLogHeader = { format: DECISION_LOG_FORMAT, version: DECISION_LOG_VERSION, run };
+  return JSON.stringify(header);
+}
