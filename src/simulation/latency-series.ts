@@ -13,20 +13,25 @@ export interface LatencySummary {
 /** Samples up to which percentiles are exact. */
 export const EXACT_SAMPLES_MAX = 100_000;
 
-/** Entries held at first, and again once percentiles are no longer exact; the longest run that `observeRun` takes. */
+/** Entries held at first: what a long series of few samples, or a run of many steps, needs. */
 const ENTRIES_START = 4096;
 
+/** Above that no more samples are added to an entry: with one more weight below 2^30 it fits the Int32Array. */
+const WEIGHT_MERGED_MAX = 2 ** 30;
+
 /**
- * Weighted latencies, nanoseconds. Mean and maximum are always exact. Percentiles are exact up to `exactSamplesMax`
- * samples: linear interpolation between the closest ranks of the values repeated by weight, which is numpy's `linear` and type 7 of Hyndman and Fan, Sample Quantiles in Statistical Packages (1996). Above that they come from an
- * HDR histogram of 3 significant digits: nearest rank, the upper end of a class of equivalent values, at most 0.1 % too high.
+ * Weighted latencies, nanoseconds. Mean and maximum are always exact. Percentiles are exact up to `exactSamplesMax` samples,
+ * and above while they make few entries (a value and its weight): linear interpolation between the closest ranks of the
+ * values repeated by weight, which is numpy's `linear` and type 7 of Hyndman and Fan, Sample Quantiles in Statistical
+ * Packages (1996). Else they come from an HDR histogram of 3 significant digits: nearest rank, the upper end of a class of
+ * equivalent values, at most 0.1 % too high.
  *
  * Observing only stores: a run is over before V8 has optimised anything larger. The work is done in long loops.
  */
 export class LatencySeries {
   private readonly exactSamplesMax: number;
-  private values = new Float64Array(ENTRIES_START);
-  private weights = new Int32Array(ENTRIES_START);
+  private values: Float64Array;
+  private weights: Int32Array;
   /** Entries held; the ones before them are in `totals` and `classes`. */
   private entries = 0;
   private readonly totals = new Totals();
@@ -34,12 +39,21 @@ export class LatencySeries {
 
   constructor(exactSamplesMax = EXACT_SAMPLES_MAX) {
     this.exactSamplesMax = exactSamplesMax;
+    const capacity = Math.max(1, Math.min(exactSamplesMax, ENTRIES_START));
+    this.values = new Float64Array(capacity);
+    this.weights = new Int32Array(capacity);
   }
 
   /** Adds `weight` samples of `value` (at least 0). */
   observe(value: number, weight: number): void {
     if (weight === 0) return;
-    if (this.entries === this.values.length) this.makeRoom();
+    // What a model says of the host's work is often the same as before.
+    const last = this.entries - 1;
+    if (last >= 0 && this.values[last] === value && this.weights[last]! < WEIGHT_MERGED_MAX) {
+      this.weights[last]! += weight;
+      return;
+    }
+    if (this.entries === this.values.length) this.makeRoom(1);
     const at = this.entries++;
     this.values[at] = value;
     this.weights[at] = weight;
@@ -50,7 +64,7 @@ export class LatencySeries {
    * largest of them.
    */
   observeRun(values: Float64Array, count: number, lead: number, weight: number): number {
-    if (this.entries + count > this.values.length) this.makeRoom();
+    if (this.entries + count > this.values.length) this.makeRoom(count);
     const at = this.entries;
     if (weight > 0) this.entries = at + count;
     const into = this.values;
@@ -67,7 +81,7 @@ export class LatencySeries {
 
   /** Whether percentiles are exact. */
   get exact(): boolean {
-    return this.classes === null && this.all().count <= this.exactSamplesMax;
+    return this.classes === null;
   }
 
   /** Samples observed: the sum of weights. */
@@ -86,7 +100,7 @@ export class LatencySeries {
   percentiles(percentiles: readonly number[]): number[] {
     const { count, max } = this.all();
     if (count === 0) return percentiles.map(() => Number.NaN);
-    if (this.classes === null && count <= this.exactSamplesMax) {
+    if (this.classes === null) {
       const values = this.values.subarray(0, this.entries);
       return exactPercentiles(values, this.weights.subarray(0, this.entries), count, percentiles);
     }
@@ -102,16 +116,20 @@ export class LatencySeries {
     return totals;
   }
 
-  /** Grows while the samples can still be held exactly, else hands them to the classes. */
-  private makeRoom(): void {
-    if (this.classes !== null || this.all().count > this.exactSamplesMax) {
-      this.spill();
-      return;
+  /** Grows while the samples can be held exactly, else hands them to the classes. */
+  private makeRoom(count: number): void {
+    let capacity = this.values.length;
+    if (this.classes === null && this.all().count <= this.exactSamplesMax) {
+      while (capacity < this.entries + count && capacity < this.exactSamplesMax) capacity *= 4;
+      capacity = Math.max(this.values.length, Math.min(capacity, this.exactSamplesMax));
     }
-    const values = new Float64Array(4 * this.values.length);
-    const weights = new Int32Array(values.length);
-    values.set(this.values);
-    weights.set(this.weights);
+    if (this.entries + count > capacity) this.spill();
+    capacity = Math.max(capacity, count);
+    if (capacity === this.values.length) return;
+    const values = new Float64Array(capacity);
+    const weights = new Int32Array(capacity);
+    values.set(this.values.subarray(0, this.entries));
+    weights.set(this.weights.subarray(0, this.entries));
     this.values = values;
     this.weights = weights;
   }

@@ -83,6 +83,7 @@ export class RunRecorder implements EngineEvents {
   private tableStride = 0;
 
   private readonly queues: Queues = { waiting: 0, swapped: 0, blocksUsed: 0 };
+  private closed = false;
   private nowNs = 0;
   private steps = 0;
   private submissions = 0;
@@ -202,9 +203,17 @@ export class RunRecorder implements EngineEvents {
     this.observe(sequence, reason);
   }
 
-  /** Closes the books. Call it when the engine is idle; it can be called once. */
-  finish(): RecordedRun {
+  /** The last record: what is left of the records is written and the digest made. Call it when the engine is idle. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
     if (this.records !== null) this.records.close();
+    this.digest.finish();
+  }
+
+  /** Closes, and works out what the records amount to. */
+  finish(): RecordedRun {
+    this.close();
     return {
       digest: this.digest.finish(),
       digestMode: this.digest.mode,

@@ -89,12 +89,12 @@ describe('LatencySeries', () => {
     expect(spilt.summary().max).toBe(exact.summary().max);
   });
 
-  it('counts samples, not entries, towards the limit', () => {
-    const series = new LatencySeries(100);
-    series.observe(5, 100);
+  it('holds equal neighbours as one entry, of any weight', () => {
+    const series = new LatencySeries();
+    for (let i = 0; i < 300; i++) series.observe(7, 2 ** 29);
     expect(series.exact).toBe(true);
-    series.observe(6, 1);
-    expect(series.exact).toBe(false);
+    expect(series.count).toBe(300 * 2 ** 29);
+    expect(series.summary()).toEqual({ mean: 7, p50: 7, p90: 7, p95: 7, p99: 7, max: 7 });
   });
 
   it('above the limit it is the HDR histogram of all samples', () => {
@@ -118,6 +118,19 @@ describe('LatencySeries', () => {
         }
       }),
     );
+  });
+
+  it('takes runs longer than what it holds at first', () => {
+    const run = Float64Array.from({ length: 20_000 }, (_, i) => i + 1);
+    for (const weight of [1, 100]) {
+      const series = new LatencySeries();
+      series.observe(1, weight);
+      series.observeRun(run, run.length, 0, weight);
+      series.observeRun(run, run.length, 0, weight);
+      expect(series.count).toBe(weight * 40_001);
+      if (weight === 1) expect(series.exact).toBe(true);
+      expect(series.summary().max).toBe(20_000);
+    }
   });
 
   it('may be read in the middle and goes on', () => {

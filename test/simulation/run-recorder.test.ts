@@ -125,7 +125,11 @@ describe('RunRecorder', () => {
     const { recorder: made } = recorder(new RequestRecords('csv', (chunk) => chunks.push(chunk)));
     made.finished(finishedSequence({ id: 7 }), 1.2e9);
     made.finished(finishedSequence({ id: 8 }), 1.2e9);
+    made.close();
+    const closed = chunks.join('');
+    made.close();
     made.finish();
+    expect(chunks.join('')).toBe(closed);
     const lines = chunks.join('').trimEnd().split('\n');
     expect(lines.map((line) => line.split(',')[0])).toEqual(['requestId', '7', '8']);
   });
