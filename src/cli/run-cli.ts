@@ -40,7 +40,7 @@ function report(error: unknown, argv: readonly string[], seed: number | null, io
   io.stderr.write(`${message}\n`);
   if (code === EXIT.internal) {
     const withSeed = seed === null ? '' : ` with seed ${seed}`;
-    io.stderr.write(`this is a bug in Twinfer; to repeat it${withSeed}: twinfer ${argv.map(shellWord).join(' ')}\n`);
+    io.stderr.write(`this is a bug in Twinfer; to repeat it${withSeed}: ${commandText(argv)}\n`);
   }
   return code;
 }

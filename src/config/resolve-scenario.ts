@@ -6,7 +6,6 @@ import { MemoryError, type MemoryPlan, planMemory } from '../backends/simulated/
 import { catalogueModel } from '../backends/simulated/model-catalogue.ts';
 import { ModelError, type ModelShape, modelShape } from '../backends/simulated/model-shape.ts';
 import { ConfigError, ENGINE_PROFILES, type EngineConfig, engineConfig } from '../core/index.ts';
-import type { OutputSpec, RunSpec, RunWorkload } from '../runtime/run-spec.ts';
 import { beside } from './beside.ts';
 import {
   ENGINE_DURATIONS,
@@ -18,6 +17,7 @@ import {
 } from './engine-schema.ts';
 import { faultOf } from './fault-schema.ts';
 import type { LoadedScenario } from './load-scenario.ts';
+import type { OutputSpec, RunSpec, RunWorkload } from './run-spec.ts';
 import { targetOf } from './target-schema.ts';
 import { durationNs, sizeBytes } from './units.ts';
 import type { TraceSection } from './workload-schema.ts';

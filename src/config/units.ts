@@ -25,9 +25,9 @@ const DURATION = /^(\d+(?:\.\d+)?) ?(ns|us|ms|s|min|h|d)$/;
 const SIZE = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB)$/;
 
 /** What `parseDurationNs` takes, in words for messages. */
-export const DURATION_ALLOWED = 'a number with a unit: ns, us, ms, s, min, h or d, such as 200ms or 10min';
+const DURATION_ALLOWED = 'a number with a unit: ns, us, ms, s, min, h or d, such as 200ms or 10min';
 /** What `parseSizeBytes` takes, in words for messages. */
-export const SIZE_ALLOWED = 'a number with a unit: B, KB, MB, GB, KiB, MiB or GiB, such as 4GiB';
+const SIZE_ALLOWED = 'a number with a unit: B, KB, MB, GB, KiB, MiB or GiB, such as 4GiB';
 
 /** Integer nanoseconds of a duration such as `200ms`; null when the text is none or lies beyond 2^53 ns (104 days). */
 export function parseDurationNs(text: string): number | null {

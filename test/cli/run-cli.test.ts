@@ -284,6 +284,26 @@ describe('exit codes', () => {
   });
 });
 
+describe('a decision log', () => {
+  const log = () => join(folder, 'decisions.jsonl');
+
+  it('is reproduced by the same run, and tells a different one apart', async () => {
+    const trace = join(folder, 'verify.jsonl');
+    await capturedCli(['generate', scenario, '--output', trace, '--quiet']);
+    const replay = ['replay', trace, '--scenario', scenario];
+    const written = await capturedCli([...replay, '--decision-log', log()], runSimulation);
+    expect([written.code, written.stderr]).toEqual([0, expect.stringContaining(log())]);
+    const same = await capturedCli([...replay, '--verify', log()], runSimulation);
+    expect([same.code, same.stderr]).toEqual([0, expect.stringMatching(/^verify: \d+ steps equal\n$/)]);
+    const settings = await capturedCli([...replay, '--verify', log(), '--max-num-seqs', '2'], runSimulation);
+    expect([settings.code, settings.stderr]).toEqual([2, expect.stringContaining('engine.sequencesMax')]);
+    const lines = readFileSync(trace, 'utf8').trimEnd().split('\n');
+    writeFileSync(trace, `${lines.map((line, i) => (i === 20 ? line.replace(':20', ':19') : line)).join('\n')}\n`);
+    const other = await capturedCli([...replay, '--verify', log()], runSimulation);
+    expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/^verify: after \d+ equal steps: /)]);
+  });
+});
+
 describe('twinfer scenarios', () => {
   it('lists what is bundled', async () => {
     const { code, stdout } = await capturedCli(['scenarios']);

@@ -1,0 +1,53 @@
+import type { TraceOptions } from '../../replay/open-trace.ts';
+import type { DeviceSpec } from '../backends/simulated/device.ts';
+import type { DeviceFault } from '../backends/simulated/faults.ts';
+import type { MemoryPlan } from '../backends/simulated/memory.ts';
+import type { ModelShape } from '../backends/simulated/model-shape.ts';
+import type { EngineConfig, EngineProfile } from '../core/index.ts';
+import type { DigestMode } from '../simulation/digest.ts';
+import type { WorkloadSpec } from '../simulation/generated-workload.ts';
+import type { Target } from '../simulation/targets.ts';
+
+/** Everything that decides a run, as plain frozen values: made by `resolveScenario`, read by `runSimulation`. */
+export interface RunSpec {
+  readonly scenario: string;
+  readonly description: string;
+  readonly seed: number;
+  readonly model: ModelShape;
+  readonly device: DeviceSpec;
+  readonly tensorParallel: number;
+  /** Memory of each GPU; its blocks are in `engine`. */
+  readonly memory: MemoryPlan;
+  readonly engineProfile: EngineProfile;
+  readonly engine: EngineConfig;
+  /**
+   * Simulated speculation: probability that the draft at each position is accepted, given those before it; the last one
+   * holds for the rest. null without speculation.
+   */
+  readonly acceptanceRates: readonly number[] | null;
+  readonly workload: RunWorkload;
+  readonly faults: readonly DeviceFault[];
+  readonly targets: readonly Target[];
+  readonly output: OutputSpec;
+}
+
+export type RunWorkload =
+  | { readonly kind: 'trace'; readonly path: string; readonly options: TraceOptions }
+  | { readonly kind: 'generated'; readonly spec: WorkloadSpec; readonly priorities: readonly PriorityShare[] };
+
+/** A share of the requests of a generated workload; shares need not sum to 1. */
+export interface PriorityShare {
+  readonly share: number;
+  /** Smaller is more urgent. */
+  readonly priority: number;
+}
+
+export interface OutputSpec {
+  /** Folder for per-request records, time series and the HTML report; null = none. It is made when missing. */
+  readonly directory: string | null;
+  readonly digest: DigestMode;
+  /** File for the decision log; null = off. */
+  readonly decisionLogFile: string | null;
+  /** Decision log that the run must reproduce step for step; null = none. */
+  readonly verifyFile: string | null;
+}
