@@ -5,7 +5,7 @@ export function durationText(seconds: number | null): string {
   if (seconds < 1e-6) return `${digits3(seconds * 1e9)} ns`;
   if (seconds < 1e-3) return `${digits3(seconds * 1e6)} µs`;
   if (seconds < 1) return `${digits3(seconds * 1e3)} ms`;
-  if (seconds < 600) return `${digits3(seconds)} s`;
+  if (seconds < 1000) return `${digits3(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;

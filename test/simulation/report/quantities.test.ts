@@ -13,7 +13,8 @@ describe('quantities', () => {
     [59.94, '59.9 s'],
     [3600, '1 h 00 min'],
     [7500, '2 h 05 min'],
-    [900, '15 min'],
+    [900, '900 s'],
+    [1200, '20 min'],
   ])('durationText(%s) = %s', (seconds, text) => {
     expect(durationText(seconds)).toBe(text);
   });
