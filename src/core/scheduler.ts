@@ -111,6 +111,7 @@ export class Scheduler {
       const drafts = this.drafting ? this.propose(plan, sequence) : 0;
       const tokens = drafts === NONE ? 0 : this.tokensWanted(sequence, drafts);
       if (tokens <= 0) {
+        if (drafts > 0) this.speculation!.discard(drafts);
         index++;
         continue;
       }
@@ -118,6 +119,7 @@ export class Scheduler {
       if (target > sequence.capacityTokens) {
         if (!kv.canGrow(sequence, target)) {
           index = this.makeRoom(plan, sequence, target, index);
+          if (drafts > 0 && (index < 0 || !kv.canGrow(sequence, target))) this.speculation!.discard(drafts);
           if (index < 0) break;
           if (!kv.canGrow(sequence, target)) {
             // Blocks behind a fence will do: wait for the step in flight, preempt nobody for it.
