@@ -249,12 +249,18 @@ export class KvCache {
     sequence.cacheNode = keep === 0 ? NONE : this.cache.nodeOf(this.tables[row + keep - 1]!);
   }
 
-  /** Step `step` failed: what anybody published to be computed by it is not there. */
-  unpublishStep(step: number): void {
+  /** Step `step` failed: what anybody published to be computed by it is not there, nor what `running` published behind it. */
+  unpublishStep(step: number, running: readonly Sequence[]): void {
     for (let block = 0; block < this.pool.total; block++) {
       if (!this.cache.has(block) || this.cache.readyStep(block) !== step) continue;
       this.cache.drop(block);
       if (this.reuseEmptyFirst) this.pool.demote(block);
+    }
+    for (const sequence of running) {
+      const row = sequence.slot * this.tableStride;
+      let keep = 0;
+      while (keep < sequence.cacheBlocks && this.cache.has(this.tables[row + keep]!)) keep++;
+      if (keep < sequence.cacheBlocks) this.unpublish(sequence, keep * this.blockSize);
     }
   }
 

@@ -5,15 +5,23 @@ import type { Sequence } from './sequence.ts';
 
 /** Policies are pure functions of what a real server can know: never of the true output length. */
 
-/** Tokens that a sequence must have room for, under a capacity policy, before it may be admitted or others beside it. */
-export function reservedTokens(policy: CapacityPolicy, sequence: Sequence, overcommit: OvercommitRatio): number {
+/**
+ * Tokens that a sequence must have room for, under a capacity policy, before it may be admitted or others beside it.
+ * `draftSlots`: what a step may write beyond the text (drafts and lookahead), which a guarantee has to cover.
+ */
+export function reservedTokens(
+  policy: CapacityPolicy,
+  sequence: Sequence,
+  overcommit: OvercommitRatio,
+  draftSlots: number,
+): number {
   switch (policy) {
     case 'as-needed':
       return 0;
     case 'reserve-prompt':
       return sequence.knownTokens;
     case 'guaranteed-no-evict':
-      return sequence.promptTokens + sequence.outputTokensMax;
+      return sequence.promptTokens + sequence.outputTokensMax + draftSlots;
     case 'overcommit':
       return sequence.knownTokens + overcommit.share(sequence.outputTokensMax - sequence.outputTokens);
   }

@@ -37,6 +37,7 @@ export class Scheduler {
   private readonly freeSlots: Int32Array;
   private freeSlotCount: number;
   private readonly lookaheadTokens: number;
+  private readonly draftSlots: number;
   private readonly watermarkBlocks: number;
   private readonly bypassScratch: Sequence[];
 
@@ -62,6 +63,7 @@ export class Scheduler {
     this.host = host;
     this.speculation = config.speculation === null || proposer === null ? null : new SpeculationController(config.speculation);
     this.lookaheadTokens = config.speculation === null ? 0 : config.speculation.lookaheadTokens;
+    this.draftSlots = config.speculation === null ? 0 : config.speculation.draftTokensMax + this.lookaheadTokens;
     this.watermarkBlocks = Math.floor(config.watermarkRatio * config.blocksTotal);
     this.bypassScratch = new Array<Sequence>(config.bypassMax + 1);
     this.freeSlots = new Int32Array(config.sequencesMax);
@@ -293,7 +295,9 @@ export class Scheduler {
   }
 
   private trySwapIn(plan: StepPlan, sequence: Sequence): boolean {
-    const tokens = Math.min(sequence.knownTokens - sequence.computedTokens, this.budget);
+    let tokens = Math.min(sequence.knownTokens - sequence.computedTokens, this.budget);
+    const chunkMax = this.config.prefillChunkTokensMax;
+    if (chunkMax > 0 && tokens > chunkMax) tokens = chunkMax;
     const target = sequence.computedTokens + tokens;
     if (!this.kv.canSwapIn(target)) return false;
     this.swapped.remove(sequence);
@@ -346,7 +350,7 @@ export class Scheduler {
     if (now > available) return 'blocks';
     const policy = this.config.capacity;
     if (policy === 'as-needed' || (this.running.length === 0 && this.kv.pool.fenced === 0)) return null;
-    const wanted = this.kv.admissionBlocks(Math.max(tokens, reservedTokens(policy, sequence, this.overcommit)));
+    const wanted = this.kv.admissionBlocks(Math.max(tokens, reservedTokens(policy, sequence, this.overcommit, this.draftSlots)));
     const free = available - this.reserved();
     sequence.blocksWanted = wanted;
     if (wanted > free) return policy === 'overcommit' ? 'overcommit' : 'blocks';
@@ -366,7 +370,7 @@ export class Scheduler {
   }
 
   private promised(sequence: Sequence): number {
-    const tokens = reservedTokens(this.config.capacity, sequence, this.overcommit);
+    const tokens = reservedTokens(this.config.capacity, sequence, this.overcommit, this.draftSlots);
     return tokens <= sequence.capacityTokens ? 0 : this.kv.blocksFor(tokens) - sequence.blocks;
   }
 

@@ -28,7 +28,7 @@ export function failStep(engine: Engine, plan: StepPlan, result: StepResult, now
     else if (result.status !== 'transient') engine.end(sequence, 'error', nowNs);
   }
   // Those who left while the step was in flight had published as well.
-  engine.kv.unpublishStep(plan.stepId);
+  engine.kv.unpublishStep(plan.stepId, engine.scheduler.running);
   if (result.status === 'device-lost') {
     for (const leader of [...engine.requests.values()]) {
       if (leader.siblings !== null) for (const sibling of leader.siblings) engine.end(sibling, 'error', nowNs);
