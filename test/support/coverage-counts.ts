@@ -41,6 +41,8 @@ export class CoverageCounts {
 
   /** One line a count. */
   table(): string {
-    return Object.entries(this).map(([name, count]) => `${name.padEnd(26)}${count}`).join('\n');
+    return Object.entries(this)
+      .map(([name, count]) => `${name.padEnd(26)}${count}`)
+      .join('\n');
   }
 }

@@ -38,5 +38,5 @@ export function samplingKey(sampling: SamplingParameters, index: number): number
 export function nextToken(model: HashModel, state: number, key: number): number {
   const h = mix32(state ^ key) >>> 0;
   if (model.eosEvery > 0 && h % model.eosEvery === 0) return EOS;
-  return FIRST_TOKEN + (mix32(h) >>> 0) % model.vocabulary;
+  return FIRST_TOKEN + ((mix32(h) >>> 0) % model.vocabulary);
 }

@@ -18,8 +18,8 @@ import { CoverageCounts } from './coverage-counts.ts';
 import { GuessingProposer } from './guessing-proposer.ts';
 import { MemoryTrueBackend, type MemoryTrueOptions } from './memory-true-backend.ts';
 import type { ProposerKind, Schedule } from './schedule.ts';
-import { type PreparedRequest, prepareRequests } from './schedule-requests.ts';
 import { ScheduleEvents } from './schedule-events.ts';
+import { type PreparedRequest, prepareRequests } from './schedule-requests.ts';
 
 /** What a run may be told beside its schedule: negative controls break something here. */
 export interface RunOptions {
@@ -74,7 +74,7 @@ export function runSchedule(schedule: Schedule, options: RunOptions = {}): RunOu
   const events = new ScheduleEvents(counts);
   const proposer = config.speculation === null ? null : makeProposer(schedule);
   const engine = new Engine({ config, backend, clock, events, proposer });
-  events.engine = engine;
+  events.watch(engine);
   options.tamper?.(engine);
   const prepared = prepareRequests(schedule);
   const received: Received[] = [];
@@ -106,7 +106,13 @@ function faultOf(schedule: Schedule, draw: number): Exclude<StepStatus, 'ok'> | 
 }
 
 /** Arms everything that the request's caller will do. */
-function arrange(one: PreparedRequest, engine: Engine, clock: VirtualClock, received: Received[], events: ScheduleEvents): void {
+function arrange(
+  one: PreparedRequest,
+  engine: Engine,
+  clock: VirtualClock,
+  received: Received[],
+  events: ScheduleEvents,
+): void {
   const { spec, request } = one;
   const own: Received[] = [];
   for (let index = 0; index < spec.n; index++) own.push({ request: request.id, index, tokens: [], reason: null });

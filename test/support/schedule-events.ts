@@ -15,11 +15,22 @@ import type { CoverageCounts } from './coverage-counts.ts';
 /** Writes every event down as a line, and counts what was exercised. */
 export class ScheduleEvents implements EngineEvents {
   readonly lines: string[] = [];
-  engine: Engine | null = null;
+  private engine: Engine | null = null;
   private readonly counts: CoverageCounts;
 
   constructor(counts: CoverageCounts) {
     this.counts = counts;
+  }
+
+  /** Looks into the engine from now on. */
+  watch(engine: Engine): void {
+    this.engine = engine;
+    const { kv } = engine;
+    const unplanned = kv.unplanned.bind(kv);
+    kv.unplanned = (sequence) => {
+      this.counts.rowsTakenOut++;
+      unplanned(sequence);
+    };
   }
 
   abortAsked(request: number): void {
@@ -81,7 +92,9 @@ export class ScheduleEvents implements EngineEvents {
     for (let row = 0; row < plan.rows; row++) {
       const { promptTokens } = plan.sequences[row]!;
       if (plan.samples[row] === 0 && plan.contextTokens[row]! < promptTokens) counts.chunkedPrefillRows++;
-      rows.push(`${name(plan.sequences[row]!)}@${plan.slots[row]}:${plan.contextTokens[row]}+${plan.newTokens[row]}-${plan.draftTokens[row]}`);
+      rows.push(
+        `${name(plan.sequences[row]!)}@${plan.slots[row]}:${plan.contextTokens[row]}+${plan.newTokens[row]}-${plan.draftTokens[row]}`,
+      );
     }
     const copies = plan.copies.subarray(0, 2 * plan.copyCount).join(' ');
     const fresh = plan.newBlocks.subarray(0, 2 * plan.newBlockCount).join(' ');
@@ -93,9 +106,18 @@ export class ScheduleEvents implements EngineEvents {
 
   hostPhase(): void {}
 
-  stepFinished(plan: StepPlan, result: StepResult, startNs: number, endNs: number, gapRows: number, leadNs: number): void {
+  stepFinished(
+    plan: StepPlan,
+    result: StepResult,
+    startNs: number,
+    endNs: number,
+    gapRows: number,
+    leadNs: number,
+  ): void {
     if (result.status !== 'ok' && this.engine!.inFlight.length > 0) this.counts.failedStepsWithOneBehind++;
-    this.lines.push(`${endNs} finished step ${plan.stepId} ${result.status} from ${startNs} gaps ${gapRows} lead ${leadNs}`);
+    this.lines.push(
+      `${endNs} finished step ${plan.stepId} ${result.status} from ${startNs} gaps ${gapRows} lead ${leadNs}`,
+    );
   }
 
   tokenGap(gapNs: number, count: number): void {

@@ -47,7 +47,12 @@ export function prepareRequests(schedule: Schedule): PreparedRequest[] {
   return prepared;
 }
 
-function promptOf(schedule: Schedule, spec: ScheduledRequest, id: number, earlier: readonly PreparedRequest[]): number[] {
+function promptOf(
+  schedule: Schedule,
+  spec: ScheduledRequest,
+  id: number,
+  earlier: readonly PreparedRequest[],
+): number[] {
   const shared: number[] = [];
   const before = earlier[id - spec.turnOf];
   if (spec.turnOf > 0 && before !== undefined) {

@@ -56,7 +56,7 @@ const whole = (min: number, max: number) => fc.noBias(fc.integer({ min, max }));
 
 const request = (n: fc.Arbitrary<number>): fc.Arbitrary<ScheduledRequest> =>
   fc.record({
-    arrivalNs: whole(0, 3000),
+    arrivalNs: fc.oneof(whole(0, 100), whole(0, 3000)),
     document: whole(0, 2),
     documentTokens: fc.oneof(fc.constant(0), whole(0, 32)),
     turnOf: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: whole(1, 3) }),
@@ -69,7 +69,10 @@ const request = (n: fc.Arbitrary<number>): fc.Arbitrary<ScheduledRequest> =>
     n,
     priority: whole(0, 2),
     cacheSalt: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constant(1) }),
-    promptLogprobs: fc.oneof({ weight: 15, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+    promptLogprobs: fc.oneof(
+      { weight: 15, arbitrary: fc.constant(false) },
+      { weight: 1, arbitrary: fc.constant(true) },
+    ),
     deadlineNs: rarely(whole(1, 6000), 9),
     abortNs: rarely(whole(0, 4000), 6),
     finishNs: rarely(whole(0, 4000), 12),
@@ -89,10 +92,17 @@ const speculation: fc.Arbitrary<SpeculationConfig> = fc.record({
 const policies = fc.record({
   order: fc.constantFrom('fcfs' as const, 'priority' as const),
   agingNs: fc.constantFrom(0, 500),
-  capacity: fc.constantFrom('as-needed' as const, 'reserve-prompt' as const, 'guaranteed-no-evict' as const, 'overcommit' as const),
+  capacity: fc.constantFrom(
+    'as-needed' as const,
+    'as-needed' as const,
+    'as-needed' as const,
+    'reserve-prompt' as const,
+    'guaranteed-no-evict' as const,
+    'overcommit' as const,
+  ),
   watermarkRatio: fc.constantFrom(0, 0.01, 0.1),
   victim: fc.constantFrom('tail' as const, 'cost' as const),
-  preemption: fc.constantFrom('recompute' as const, 'swap' as const),
+  preemption: fc.constantFrom('recompute' as const, 'swap' as const, 'swap' as const),
   preemptionsMax: fc.constantFrom(0, 1, 3),
   bypassMax: fc.constantFrom(0, 0, 3),
   bypassedMax: fc.constantFrom(1, 4),
@@ -133,9 +143,9 @@ const draws: fc.Arbitrary<Draw> = fc.record({
   policies,
   stepsInFlight: fc.constantFrom(1 as const, 2 as const),
   blockSize: whole(1, 16),
-  poolTokens: whole(40, 200),
-  hostTokens: fc.constantFrom(0, 30, 120),
-  sequencesMax: whole(1, 8),
+  poolTokens: fc.oneof(whole(40, 90), whole(40, 90), whole(60, 200)),
+  hostTokens: fc.constantFrom(0, 60, 120),
+  sequencesMax: fc.oneof(whole(1, 8), whole(4, 8)),
   tokensPerStepMax: fc.oneof(whole(1, 12), whole(8, 80)),
   failuresMax: whole(0, 4),
   fencedFrees: fc.boolean(),
@@ -146,7 +156,15 @@ const draws: fc.Arbitrary<Draw> = fc.record({
   copiesAhead: fc.boolean(),
   seed: fc.nat(),
   durationNsMax: fc.constantFrom(1, 60, 400),
-  faults: fc.constantFrom<[number, number, number]>([0, 0, 0], [0, 0, 0], [40, 0, 0], [200, 0, 0], [30, 20, 0], [20, 0, 5]),
+  faults: fc.constantFrom<[number, number, number]>(
+    [0, 0, 0],
+    [0, 0, 0],
+    [0, 0, 0],
+    [40, 0, 0],
+    [200, 0, 0],
+    [30, 20, 0],
+    [20, 0, 5],
+  ),
   requests: fc.array(request(fc.constantFrom(1, 1, 1, 2, 3)), { minLength: 1, maxLength: 12, size: 'max' }),
 });
 
