@@ -17,7 +17,7 @@ export class GuessingProposer implements DraftProposer {
 
   propose(sequence: Sequence, draftsMax: number, into: Int32Array, at: number): number {
     const text = knownText(sequence);
-    let state = stateAfter(text);
+    let state = stateAfter(text, sequence.request.cacheSalt);
     let luck = mix32(this.seed ^ state);
     const drafts = (luck >>> 0) % (draftsMax + 1);
     const key = samplingKey(sequence.request.sampling, sequence.index);

@@ -16,8 +16,13 @@ export interface HashModel {
   readonly eosEvery: number;
 }
 
-/** State of an empty context. */
-export const ROOT_STATE = 0x1f123bb5;
+/**
+ * State of an empty context. The salt stands for what KV depends on beside the tokens (an adapter, an image): blocks shared
+ * across salts are wrong.
+ */
+export function rootState(cacheSalt: number): number {
+  return mix32(0x1f123bb5 + cacheSalt);
+}
 
 /** Hidden word of token `id` behind a context with this state. */
 export function hiddenWord(state: number, id: number): number {

@@ -11,7 +11,7 @@ import {
   type StepStatus,
   type Task,
 } from '../../src/core/index.ts';
-import { type HashModel, hiddenWord, nextToken, ROOT_STATE, readWord, samplingKey } from './hash-model.ts';
+import { type HashModel, hiddenWord, nextToken, readWord, rootState, samplingKey } from './hash-model.ts';
 
 export interface MemoryTrueOptions {
   readonly clock: Clock;
@@ -25,6 +25,11 @@ export interface MemoryTrueOptions {
    * Only fenced frees make that safe. Otherwise they are made in order, right before the plan's rows.
    */
   readonly copiesAhead: boolean;
+  /**
+   * Whether a row may read what an earlier row of the same step writes. Without it rows are computed last one first, so that
+   * a row that counts on an earlier one finds nothing there.
+   */
+  readonly sameStepPrefixReads: boolean;
   /** Length of a step, at least 1 ns. */
   readonly durationNs: (stepId: number) => number;
   /** How a step fails, or null. The steps that are out behind a failed one fail with it. */
@@ -76,7 +81,7 @@ export class MemoryTrueBackend implements Backend, Task {
       stepsInFlightMax: 2,
       stepsMax: 1,
       impliedTokens: false,
-      sameStepPrefixReads: true,
+      sameStepPrefixReads: options.sameStepPrefixReads,
     };
   }
 
@@ -172,22 +177,28 @@ export class MemoryTrueBackend implements Backend, Task {
     return state;
   }
 
-  /** First all rows write: a row may read what another row of the same step computes. */
+  /** First all rows write. */
   private writeRows(plan: StepPlan, tables: readonly Int32Array[]): void {
-    let idAt = 0;
-    for (let row = 0; row < plan.rows; row++) {
-      const table = tables[row]!;
-      const context = plan.contextTokens[row]!;
-      let state = this.read(table, 0, context, ROOT_STATE);
-      for (let i = 0; i < plan.newTokens[row]!; i++) {
-        const given = plan.tokenIds[idAt++]!;
-        const id = given === NONE ? this.sampled[plan.slots[row]!]! : given;
-        const hidden = hiddenWord(state, id);
-        const at = this.wordAt(table, context + i);
-        this.device[at] = id;
-        this.device[at + 1] = hidden;
-        state = readWord(state, id, hidden);
-      }
+    const { rows } = plan;
+    const firstIds = new Int32Array(rows + 1);
+    for (let row = 0; row < rows; row++) firstIds[row + 1] = firstIds[row]! + plan.newTokens[row]!;
+    for (let i = 0; i < rows; i++) {
+      const row = this.options.sameStepPrefixReads ? i : rows - 1 - i;
+      this.writeRow(plan, row, tables[row]!, firstIds[row]!);
+    }
+  }
+
+  private writeRow(plan: StepPlan, row: number, table: Int32Array, firstId: number): void {
+    const context = plan.contextTokens[row]!;
+    let state = this.read(table, 0, context, rootState(plan.sequences[row]!.request.cacheSalt));
+    for (let i = 0; i < plan.newTokens[row]!; i++) {
+      const given = plan.tokenIds[firstId + i]!;
+      const id = given === NONE ? this.sampled[plan.slots[row]!]! : given;
+      const hidden = hiddenWord(state, id);
+      const at = this.wordAt(table, context + i);
+      this.device[at] = id;
+      this.device[at + 1] = hidden;
+      state = readWord(state, id, hidden);
     }
   }
 
@@ -202,7 +213,7 @@ export class MemoryTrueBackend implements Backend, Task {
       const drafts = plan.draftTokens[row]!;
       const end = plan.contextTokens[row]! + plan.newTokens[row]! - drafts;
       const at = row * (plan.draftTokensMax + 1);
-      let state = this.read(table, 0, end, ROOT_STATE);
+      let state = this.read(table, 0, end, rootState(sequence.request.cacheSalt));
       let token = nextToken(model, state, key);
       result.tokens[at] = token;
       let accepted = 0;

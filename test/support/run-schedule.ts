@@ -64,6 +64,7 @@ export function runSchedule(schedule: Schedule, options: RunOptions = {}): RunOu
     hostBlocksTotal: config.hostBlocksTotal,
     sequencesMax: config.sequencesMax,
     copiesAhead: schedule.copiesAhead,
+    sameStepPrefixReads: config.pendingPrefixHits,
     durationNs: (stepId) => {
       if (backend.submissions > SUBMISSIONS_MAX) throw new Error(`no end after ${SUBMISSIONS_MAX} submissions`);
       return 1 + Math.floor(rng.draw(RNG_STREAM.duration, 0, stepId) * schedule.durationNsMax);

@@ -40,7 +40,7 @@ export function prepareRequests(schedule: Schedule): PreparedRequest[] {
     );
     const outputTokensMax = Math.min(spec.outputTokensMax, schedule.changes.modelLenMax! - prompt.length);
     const expected = Array.from({ length: spec.n }, (_, index) => {
-      return serialRun(schedule.model, prompt, sampling, index, outputTokensMax);
+      return serialRun(schedule.model, prompt, spec.cacheSalt, sampling, index, outputTokensMax);
     });
     prepared.push({ spec, request, expected });
   });

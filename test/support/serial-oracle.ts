@@ -1,5 +1,5 @@
 import type { SamplingParameters } from '../../src/core/index.ts';
-import { EOS, type HashModel, hiddenWord, nextToken, ROOT_STATE, readWord, samplingKey } from './hash-model.ts';
+import { EOS, type HashModel, hiddenWord, nextToken, readWord, rootState, samplingKey } from './hash-model.ts';
 
 export interface SerialOutput {
   readonly tokens: readonly number[];
@@ -7,8 +7,9 @@ export interface SerialOutput {
 }
 
 /** The model's state behind a text. */
-export function stateAfter(tokens: ArrayLike<number>, count = tokens.length, state = ROOT_STATE): number {
-  for (let i = 0; i < count; i++) {
+export function stateAfter(tokens: ArrayLike<number>, cacheSalt: number): number {
+  let state = rootState(cacheSalt);
+  for (let i = 0; i < tokens.length; i++) {
     const id = tokens[i]!;
     state = readWord(state, id, hiddenWord(state, id));
   }
@@ -22,13 +23,14 @@ export function stateAfter(tokens: ArrayLike<number>, count = tokens.length, sta
 export function serialRun(
   model: HashModel,
   prompt: ArrayLike<number>,
+  cacheSalt: number,
   sampling: SamplingParameters,
   index: number,
   outputTokensMax: number,
 ): SerialOutput {
   const key = samplingKey(sampling, index);
   const tokens: number[] = [];
-  let state = stateAfter(prompt);
+  let state = stateAfter(prompt, cacheSalt);
   while (tokens.length < outputTokensMax) {
     const id = nextToken(model, state, key);
     tokens.push(id);
