@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import { chooseVictim, engineConfig, type Sequence } from '../../src/core/index.ts';
+import { EngineRig, type RigOptions } from '../support/engine-rig.ts';
+
+const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i);
+
+/** Two requests of 15 tokens in 8 blocks of 4: both fill their fourth block, then one has to go. */
+function crowded(options: RigOptions = {}): { rig: EngineRig; first: Sequence; second: Sequence } {
+  const config = { stepsInFlight: 1 as const, blocksTotal: 8, prefixCaching: false, ...options.config };
+  const rig = new EngineRig({ ...options, profile: 'vllm-v1', config });
+  const first = rig.submit({ prompt: numbers(15), outputTokensMax: 12, priority: 2 });
+  const second = rig.submit({ prompt: numbers(15, 100), outputTokensMax: 12, priority: 1 });
+  return { rig, first, second };
+}
+
+describe('preemption', () => {
+  it('a sequence resumed after preemption restarts its computed count', () => {
+    const { rig, second } = crowded();
+    while (rig.preemptions.length === 0) rig.step();
+    expect({ victim: rig.preemptions[0]!.victim, computed: second.computedTokens, blocks: second.blocks }).toEqual({
+      victim: second,
+      computed: 0,
+      blocks: 0,
+    });
+    rig.finish();
+    expect(rig.heardOf(second).tokens).toEqual(rig.memory!.output(second, 12));
+  });
+
+  it('preempting a scheduled row takes it out of the step', () => {
+    const { rig, first } = crowded({ config: { order: 'priority', victim: 'tail' } });
+    // The less urgent first runs first: the second needs its block when it is planned already.
+    while (rig.preemptions.length === 0) rig.step();
+    expect(rig.preemptions[0]!.victim).toBe(first);
+    rig.finish();
+    expect(rig.heardOf(first).tokens).toEqual(rig.memory!.output(first, 12));
+  });
+
+  it('preempting a scheduled row hands back its budget', () => {
+    const rig = new EngineRig({
+      profile: 'vllm-v1',
+      config: { stepsInFlight: 1, order: 'priority', blocksTotal: 12, tokensPerStepMax: 6, prefixCaching: false },
+    });
+    const low = rig.submit({ prompt: numbers(15), outputTokensMax: 20, priority: 3 });
+    for (let i = 0; i < 4; i++) rig.step();
+    const high = rig.submit({ prompt: numbers(24, 100), outputTokensMax: 8, priority: 1 });
+    const rows: number[] = [];
+    while (rig.preemptions.length === 0) {
+      const plan = rig.begin()!;
+      rows.push(plan.tokens);
+      rig.end();
+    }
+    expect(rig.preemptions[0]!.victim).toBe(low);
+    expect(high.state).toBe('running');
+    expect(rows.at(-1)).toBeLessThanOrEqual(6);
+    rig.finish();
+    expect(rig.engine.totals.completed).toBe(2);
+  });
+
+  it('a scheduled victim leaves no block of its row in the plan', () => {
+    const { rig } = crowded({ config: { order: 'priority', blocksTotal: 9 } });
+    for (;;) {
+      const plan = rig.begin()!;
+      const slots = new Set(plan.slots.slice(0, plan.rows));
+      for (let i = 0; i < plan.newBlockCount; i++) expect(slots.has(plan.newBlocks[2 * i]!)).toBe(true);
+      rig.end();
+      if (rig.preemptions.length > 0) break;
+    }
+  });
+
+  it('victims of a shortage are not preempted again and again', () => {
+    const config = engineConfig('twinfer', { preemptionsMax: 3 });
+    const rig = new EngineRig();
+    const often = rig.submit({ prompt: numbers(2) });
+    const never = rig.submit({ prompt: numbers(20) });
+    rig.step();
+    const running = [often, never];
+    expect(chooseVictim(running, 2, config, 100)).toBe(0);
+    often.preemptions = 3;
+    expect(chooseVictim(running, 2, config, 100)).toBe(1);
+    never.preemptions = 5;
+    expect(chooseVictim(running, 2, config, 100), 'all are pinned: the last of the order').toBe(1);
+  });
+
+  it('a less urgent sequence is preempted before an urgent one that costs less', () => {
+    const config = engineConfig('twinfer', { order: 'priority' });
+    const rig = new EngineRig({ config: { order: 'priority' } });
+    const urgent = rig.submit({ prompt: numbers(2), priority: 0 });
+    const patient = rig.submit({ prompt: numbers(20), priority: 5 });
+    rig.step();
+    expect(chooseVictim([urgent, patient], 2, config, 100)).toBe(1);
+  });
+
+  it('a step in which a sequence preempts itself is planned again with it', () => {
+    const { rig, first } = crowded({ config: { victim: 'cost', preemptionsMax: 0 } });
+    rig.finish();
+    expect(rig.preemptions.length).toBeGreaterThan(0);
+    expect(rig.heardOf(first).ends).toEqual(['length']);
+  });
+
+  it('blocks behind a fence are waited for, nobody is preempted for them', () => {
+    const rig = new EngineRig({
+      config: { stepsInFlight: 2, blocksTotal: 8, capacity: 'as-needed', prefixCaching: false },
+    });
+    const gone = rig.submit({ prompt: numbers(15), outputTokensMax: 4 });
+    const stays = rig.submit({ prompt: numbers(16, 100), outputTokensMax: 4 });
+    rig.begin();
+    rig.engine.abort(gone.request.id);
+    rig.begin();
+    expect(rig.preemptions).toHaveLength(0);
+    expect(stays.state).toBe('running');
+    rig.finish();
+    expect(rig.heardOf(stays).ends).toEqual(['length']);
+  });
+
+  it('a sequence whose token is in flight is not swapped out', () => {
+    const { rig } = crowded({ config: { stepsInFlight: 2, preemption: 'swap', hostBlocksTotal: 8 } });
+    while (rig.preemptions.length === 0) {
+      rig.begin();
+      rig.begin();
+      if (rig.backend.out.length > 0) rig.end();
+    }
+    expect(rig.preemptions[0]!.swapped).toBe(false);
+  });
+
+  it('a swapped sequence comes back with what it had', () => {
+    const { rig, second } = crowded({ config: { preemption: 'swap', hostBlocksTotal: 8, prefillChunkTokensMax: 5 } });
+    rig.finish();
+    expect(rig.preemptions.some((preemption) => preemption.swapped)).toBe(true);
+    expect(rig.heardOf(second).tokens).toEqual(rig.memory!.output(second, 12));
+    expect(second.recomputedPromptTokens).toBe(0);
+  });
+
+  it('what is computed again is counted apart from what is computed first', () => {
+    const { rig, second } = crowded();
+    rig.finish();
+    expect(second.preemptions).toBeGreaterThan(0);
+    expect(second.scheduledPromptTokens).toBe(15 + second.recomputedPromptTokens);
+    expect(second.recomputedPromptTokens).toBe(15 * second.preemptions);
+  });
+});
