@@ -72,6 +72,73 @@ export class BlockPool {
     return block;
   }
 
+  /** Takes `count` blocks from the head of the list into into[at ..], each with one reference. */
+  takeMany(count: number, into: Int32Array, at: number): void {
+    assert(count <= this.available, 'blocks are taken only when they are available');
+    const words = this.slab.hot;
+    const ring = this.ring * STRIDE;
+    let block = words[ring + NEXT]!;
+    for (let i = 0; i < count; i++) {
+      const base = block * STRIDE;
+      into[at + i] = block;
+      block = words[base + NEXT]!;
+      words[base + NEXT] = NONE;
+      words[base + REFS] = 1;
+    }
+    words[ring + NEXT] = block;
+    words[block * STRIDE + PREV] = this.ring;
+    this.available -= count;
+    this.used += count;
+  }
+
+  /**
+   * Removes an owner of each of from[at .. at + count), last first, as `release` does one by one; `emptyToHead` sends those
+   * without content to the head of the list.
+   */
+  releaseMany(from: Int32Array, at: number, count: number, fence: number, emptyToHead: boolean): void {
+    const words = this.slab.hot;
+    if (fence !== NONE) {
+      for (let i = count - 1; i >= 0; i--) this.release(from[at + i]!, fence, emptyToHead && this.isEmpty(from[at + i]!));
+      return;
+    }
+    const ring = this.ring * STRIDE;
+    let last = words[ring + PREV]!;
+    let listed = 0;
+    let headed = 0;
+    let freed = 0;
+    for (let i = count - 1; i >= 0; i--) {
+      const block = from[at + i]!;
+      const base = block * STRIDE;
+      const refs = words[base + REFS]! - 1;
+      assert((refs & REFS_MASK) !== REFS_MASK, 'a block is released only by an owner');
+      words[base + REFS] = refs;
+      if ((refs & REFS_MASK) > 0) continue;
+      freed++;
+      if (refs !== 0) continue;
+      if (emptyToHead && (words[base + STATE]! & (SELF | OTHER)) === 0) {
+        words[ring + PREV] = last;
+        words[last * STRIDE + NEXT] = this.ring;
+        this.prepend(block);
+        last = words[ring + PREV]!;
+        headed++;
+        continue;
+      }
+      listed++;
+      words[base + PREV] = last;
+      words[last * STRIDE + NEXT] = block;
+      words[base + NEXT] = this.ring;
+      last = block;
+    }
+    words[ring + PREV] = last;
+    this.used -= freed;
+    this.available += listed;
+    this.fenced += freed - listed - headed;
+  }
+
+  private isEmpty(block: number): boolean {
+    return (this.slab.hot[block * STRIDE + STATE]! & (SELF | OTHER)) === 0;
+  }
+
   /** Adds an owner: a block that was available or fenced becomes in use again. */
   touch(block: number): void {
     const words = this.slab.hot;
@@ -119,7 +186,7 @@ export class BlockPool {
       this.slab.hot[slot + REFS] = refs;
       if (refs > 0) continue;
       this.fenced--;
-      if (reuseEmptyFirst && (this.slab.hot[slot + STATE]! & (SELF | OTHER)) === 0) this.prepend(block);
+      if (reuseEmptyFirst && this.isEmpty(block)) this.prepend(block);
       else this.append(block);
     }
   }

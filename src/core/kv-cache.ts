@@ -200,7 +200,7 @@ export class KvCache {
     sequence.cacheNode = hits > 0 && this.prefixCaching ? this.cache.nodeOf(this.hitBlocks[hits - 1]!) : NONE;
     sequence.computedTokens = this.hitTokens;
     const fresh = this.blocksFor(tokens) - hits;
-    for (let i = 0; i < fresh; i++) this.appendBlock(sequence, plan, 0);
+    if (fresh > 0) this.appendBlocks(sequence, fresh, plan);
     if (source !== NONE) {
       plan.addCopy(source, this.tables[row + hits]!);
       this.pool.release(source, plan.stepId, false);
@@ -214,7 +214,21 @@ export class KvCache {
   }
 
   grow(sequence: Sequence, tokens: number, plan: StepPlan): void {
-    while (sequence.capacityTokens < tokens) this.appendBlock(sequence, plan, 0);
+    const missing = this.blocksFor(tokens) - sequence.blocks;
+    if (missing === 1) this.appendBlock(sequence, plan, 0);
+    else this.appendBlocks(sequence, missing, plan);
+  }
+
+  /** Takes `count` blocks more. */
+  private appendBlocks(sequence: Sequence, count: number, plan: StepPlan): void {
+    const at = sequence.slot * this.tableStride + sequence.blocks;
+    this.pool.takeMany(count, this.tables, at);
+    for (let i = at; i < at + count; i++) {
+      const block = this.tables[i]!;
+      if (this.cache.has(block)) this.evict(block);
+      plan.addNewBlock(sequence.slot, block, 0);
+    }
+    this.setBlocks(sequence, sequence.blocks + count);
   }
 
   /** Takes one block more; `step` counts inside a run. */
@@ -231,13 +245,15 @@ export class KvCache {
     if (!this.prefixCaching) return;
     const full = Math.floor(tokens / this.blockSize);
     const row = sequence.slot * this.tableStride;
-    while (sequence.cacheBlocks < full) {
-      const index = sequence.cacheBlocks;
+    const { cache, tables, key } = this;
+    let index = sequence.cacheBlocks;
+    let node = index === 0 ? PrefixCache.root(sequence.request.cacheSalt) : sequence.cacheNode;
+    for (; index < full; index++) {
       this.makeKey(sequence, index);
-      const parent = index === 0 ? PrefixCache.root(sequence.request.cacheSalt) : sequence.cacheNode;
-      sequence.cacheNode = this.cache.publish(this.tables[row + index]!, parent, this.key, this.keyTokens, this.keyAt, readyStep);
-      sequence.cacheBlocks = index + 1;
+      node = cache.publish(tables[row + index]!, node, key, this.keyTokens, this.keyAt, readyStep);
     }
+    sequence.cacheNode = node;
+    sequence.cacheBlocks = index;
   }
 
   /** Takes back what the sequence published beyond its first `tokens` tokens (a failed step). */
@@ -276,10 +292,7 @@ export class KvCache {
   release(sequence: Sequence, stepsDone: number): void {
     const fence = this.fencedFrees && sequence.lastStep > stepsDone ? sequence.lastStep : NONE;
     const row = sequence.slot * this.tableStride;
-    for (let i = sequence.blocks - 1; i >= 0; i--) {
-      const block = this.tables[row + i]!;
-      this.pool.release(block, fence, this.reuseEmptyFirst && !this.cache.has(block));
-    }
+    this.pool.releaseMany(this.tables, row, sequence.blocks, fence, this.reuseEmptyFirst);
     this.setBlocks(sequence, 0);
     sequence.cacheBlocks = 0;
     sequence.cacheNode = NONE;
@@ -323,7 +336,7 @@ export class KvCache {
     assert(host !== null, 'only a swapped sequence is swapped in');
     const count = Math.max(this.blocksFor(tokens), host.length);
     const row = sequence.slot * this.tableStride;
-    for (let i = 0; i < count; i++) this.appendBlock(sequence, plan, 0);
+    this.appendBlocks(sequence, count, plan);
     for (let i = 0; i < host.length; i++) plan.addSwapIn(host[i]!, this.tables[row + i]!);
     for (let i = host.length - 1; i >= 0; i--) this.hostFree[this.hostFreeCount++] = host[i]!;
     sequence.hostBlocks = null;

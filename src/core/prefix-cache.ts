@@ -118,9 +118,26 @@ export class PrefixCache {
    * Publishes a block as the content (parent, key) that step `readyStep` computes; returns its node. `tokens` as in `find`.
    */
   publish(block: number, parent: number, key: BlockKey, tokens: Int32Array, at: number, readyStep: number): number {
-    assert(!this.has(block), 'a block is published once');
+    const { hot } = this.slab;
+    const base = block * STRIDE;
     this.readySteps[block] = readyStep;
     this.entries++;
+    // A chain that grows at its tip, nothing shared: by far the most common case.
+    if (key.exact && hot[base + STATE] === 0 && parent >= 0 && hot[parent * STRIDE + CHILD] === NONE) {
+      this.nodesLive++;
+      hot[base + STATE] = SELF | LIVE | EXACT;
+      hot[base + PARENT] = parent;
+      hot[base + LANE0] = key.lane0;
+      hot[base + LANE1] = key.lane1;
+      hot[base + CHILD] = NONE;
+      hot[parent * STRIDE + CHILD] = block;
+      return block;
+    }
+    return this.publishAnywhere(block, parent, key, tokens, at);
+  }
+
+  private publishAnywhere(block: number, parent: number, key: BlockKey, tokens: Int32Array, at: number): number {
+    assert(!this.has(block), 'a block is published once');
     const node = this.find(parent, key, tokens, at);
     if (node !== NONE) {
       this.addHolder(node, block);
@@ -145,9 +162,21 @@ export class PrefixCache {
     const state = hot[at + STATE]!;
     if ((state & SELF) !== 0) {
       this.entries--;
+      if (hot[at + CHILD] !== NONE) {
+        hot[at + STATE] = state & ~SELF;
+        cold[at + HEAD] = NONE;
+        return;
+      }
+      const parent = hot[at + PARENT]! * STRIDE;
+      if (parent >= 0 && hot[parent + CHILD] === block && (hot[parent + STATE]! & SELF) !== 0) {
+        // The tip of a chain: the same as `removeNode`, without its cases.
+        this.nodesLive--;
+        hot[at + STATE] = 0;
+        hot[parent + CHILD] = NONE;
+        return;
+      }
       hot[at + STATE] = state & ~SELF;
-      if (hot[at + CHILD] === NONE) this.removeNode(block);
-      else cold[at + HEAD] = NONE;
+      this.removeNode(block);
     } else if ((state & OTHER) !== 0) {
       this.entries--;
       hot[at + STATE] = state & ~OTHER;
