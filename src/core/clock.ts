@@ -1,3 +1,5 @@
+import { TaskHeap } from './task-heap.ts';
+
 /** Something that wants to run at a time. Kept as an object, so that arming a wake-up allocates no closure. */
 export interface Task {
   run(timeNs: number): void;
@@ -11,12 +13,27 @@ export interface Clock {
   nowNs(): number;
   /** Arms `task` for `timeNs` (not before now). Never runs it before this call has returned. */
   at(timeNs: number, priority: number, task: Task): void;
-  /** Time of the next armed task, or Infinity: how far a run of steps may go before anybody has to be asked. */
+  /**
+   * Time of the next armed task, or Infinity. A run of steps ends with the step during which it falls: then the engine is
+   * asked what to do next.
+   */
   nextNs(): number;
+  /**
+   * Time of the next armed task that may touch sequences in the batch (a deadline, an abort) or reads the engine (a sample),
+   * or Infinity. A run ends before the step during which it falls, so that all earlier tokens are delivered by then.
+   */
+  nextCutNs(): number;
 }
 
-/** Order of tasks that fall on the same nanosecond: what arrives is seen by the step that is planned then. */
+/**
+ * Order of tasks that fall on the same nanosecond: what arrives is seen by the step that is planned then. Aborts are
+ * deadlines. All but arrivals, step ends and the engine's own wake-up cut runs of steps.
+ */
 export const PRIORITY = { fault: 0, arrival: 1, deadline: 2, stepDone: 3, engine: 4, sample: 5 } as const;
+
+function cutsRuns(priority: number): boolean {
+  return priority !== PRIORITY.arrival && priority !== PRIORITY.stepDone && priority !== PRIORITY.engine;
+}
 
 /**
  * A clock that jumps from task to task. One task is held outside the heap, since a lone engine has only two wake-ups
@@ -29,10 +46,9 @@ export class VirtualClock implements Clock {
   private slotTimeNs = Number.POSITIVE_INFINITY;
   private slotPriority = 0;
   private slotOrder = 0;
-  private readonly tasks: Task[] = [];
-  private readonly times: number[] = [];
-  private readonly priorities: number[] = [];
-  private readonly orders: number[] = [];
+  private readonly tasks = new TaskHeap();
+  /** Tasks that cut runs of steps. */
+  private readonly cuts = new TaskHeap();
   private stopped = false;
 
   nowNs(): number {
@@ -42,24 +58,29 @@ export class VirtualClock implements Clock {
   at(timeNs: number, priority: number, task: Task): void {
     if (!(timeNs >= this.time)) throw new RangeError(`task armed for ${timeNs} ns, before now (${this.time} ns)`);
     const order = this.order++;
-    if (this.slotTask === null) {
+    if (cutsRuns(priority)) {
+      this.cuts.push(timeNs, priority, order, task);
+    } else if (this.slotTask === null) {
       this.slotTask = task;
       this.slotTimeNs = timeNs;
       this.slotPriority = priority;
       this.slotOrder = order;
     } else {
-      this.push(timeNs, priority, order, task);
+      this.tasks.push(timeNs, priority, order, task);
     }
   }
 
   nextNs(): number {
-    const heap = this.tasks.length === 0 ? Number.POSITIVE_INFINITY : this.times[0]!;
-    return this.slotTimeNs < heap ? this.slotTimeNs : heap;
+    return Math.min(this.slotTimeNs, this.tasks.firstNs, this.cuts.firstNs);
+  }
+
+  nextCutNs(): number {
+    return this.cuts.firstNs;
   }
 
   /** Number of armed tasks. */
   get armed(): number {
-    return this.tasks.length + (this.slotTask === null ? 0 : 1);
+    return this.tasks.size + this.cuts.size + (this.slotTask === null ? 0 : 1);
   }
 
   /** Makes `run` return after the task in progress. */
@@ -71,85 +92,27 @@ export class VirtualClock implements Clock {
   run(untilNs = Number.POSITIVE_INFINITY): void {
     this.stopped = false;
     while (!this.stopped) {
-      const useSlot = this.slotTask !== null && (this.tasks.length === 0 || this.slotBeforeTop());
-      if (!useSlot && this.tasks.length === 0) return;
-      const timeNs = useSlot ? this.slotTimeNs : this.times[0]!;
-      if (timeNs > untilNs) return;
-      let task: Task;
-      if (useSlot) {
-        task = this.slotTask!;
-        this.slotTask = null;
-        this.slotTimeNs = Number.POSITIVE_INFINITY;
-      } else {
-        task = this.pop();
-      }
+      const timeNs = this.nextNs();
+      if (timeNs > untilNs || timeNs === Number.POSITIVE_INFINITY) return;
+      const task = this.take();
       this.time = timeNs;
       task.run(timeNs);
     }
   }
 
-  private slotBeforeTop(): boolean {
-    const byTime = this.slotTimeNs - this.times[0]!;
-    if (byTime !== 0) return byTime < 0;
-    const byPriority = this.slotPriority - this.priorities[0]!;
-    if (byPriority !== 0) return byPriority < 0;
-    return this.slotOrder < this.orders[0]!;
+  /** Takes the first task of slot and heaps; there is one. */
+  private take(): Task {
+    const { tasks, cuts } = this;
+    const heap = cuts.size > 0 && this.cutsFirst() ? cuts : tasks;
+    const task = this.slotTask;
+    if (task === null || heap.precedes(this.slotTimeNs, this.slotPriority, this.slotOrder)) return heap.pop();
+    this.slotTask = null;
+    this.slotTimeNs = Number.POSITIVE_INFINITY;
+    return task;
   }
 
-  private push(timeNs: number, priority: number, order: number, task: Task): void {
-    let child = this.tasks.length;
-    this.tasks.push(task);
-    this.times.push(timeNs);
-    this.priorities.push(priority);
-    this.orders.push(order);
-    while (child > 0) {
-      const parent = (child - 1) >> 1;
-      if (this.before(parent, timeNs, priority, order)) break;
-      this.move(parent, child);
-      child = parent;
-    }
-    this.set(child, timeNs, priority, order, task);
-  }
-
-  private pop(): Task {
-    const top = this.tasks[0]!;
-    const task = this.tasks.pop()!;
-    const timeNs = this.times.pop()!;
-    const priority = this.priorities.pop()!;
-    const order = this.orders.pop()!;
-    const length = this.tasks.length;
-    if (length === 0) return top;
-    let parent = 0;
-    for (;;) {
-      let child = 2 * parent + 1;
-      if (child >= length) break;
-      const right = child + 1;
-      if (right < length && this.before(right, this.times[child]!, this.priorities[child]!, this.orders[child]!))
-        child = right;
-      if (!this.before(child, timeNs, priority, order)) break;
-      this.move(child, parent);
-      parent = child;
-    }
-    this.set(parent, timeNs, priority, order, task);
-    return top;
-  }
-
-  private before(index: number, timeNs: number, priority: number, order: number): boolean {
-    const byTime = this.times[index]! - timeNs;
-    if (byTime !== 0) return byTime < 0;
-    const byPriority = this.priorities[index]! - priority;
-    if (byPriority !== 0) return byPriority < 0;
-    return this.orders[index]! < order;
-  }
-
-  private move(from: number, to: number): void {
-    this.set(to, this.times[from]!, this.priorities[from]!, this.orders[from]!, this.tasks[from]!);
-  }
-
-  private set(index: number, timeNs: number, priority: number, order: number, task: Task): void {
-    this.times[index] = timeNs;
-    this.priorities[index] = priority;
-    this.orders[index] = order;
-    this.tasks[index] = task;
+  private cutsFirst(): boolean {
+    const { tasks, cuts } = this;
+    return tasks.size === 0 || cuts.precedes(tasks.firstNs, tasks.firstPriority, tasks.firstOrder);
   }
 }

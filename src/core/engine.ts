@@ -169,6 +169,12 @@ export class Engine implements StepDone, Task {
     return true;
   }
 
+  /** Whether a submission of more than one step is in flight. */
+  private get inRun(): boolean {
+    const plan = this.inFlight[0];
+    return plan !== undefined && this.results[this.plans.indexOf(plan)]!.stepsRun > 1;
+  }
+
   /** Takes no new requests; those that are here go on to their end. */
   drain(): void {
     this.draining = true;
@@ -285,6 +291,7 @@ export class Engine implements StepDone, Task {
         sequence.waitedNs += nowNs - sequence.waitingSinceNs;
         break;
       case 'running':
+        assert(sequence.inFlight === 0 || !this.inRun, 'a sequence ends inside a run of steps only at what cuts runs');
         this.scheduler.removeRunning(sequence);
         break;
     }

@@ -175,7 +175,7 @@ export class SimulatedBackend implements Backend {
 
   /**
    * Runs the plan: one step, or a run of steps that ends with the first of: plan.stepsMax, a row's last token, the step during which something
-   * armed on the clock is due, the step before a failure.
+   * armed on the clock is due, the step before one that a cut or a failure falls into.
    */
   private execute(submission: Submission, plan: StepPlan, result: StepResult, now: number, begin: number): void {
     const { faults, timing } = this;
@@ -184,6 +184,7 @@ export class SimulatedBackend implements Backend {
     const stepsToEnd = plan.stepsMax === 1 ? 1 : this.stepsToFirstEnd(plan);
     const stepsMax = Math.min(plan.stepsMax, stepsToEnd, durationsNs.length);
     const horizonNs = stepsMax === 1 ? 0 : this.clock.nextNs();
+    const cutNs = stepsMax === 1 ? Number.POSITIVE_INFINITY : this.clock.nextCutNs();
     const extraNs =
       plan.swapOutCount + plan.swapInCount + plan.copyCount === 0
         ? 0
@@ -207,6 +208,8 @@ export class SimulatedBackend implements Backend {
         }
         break;
       }
+      // What cuts finds the tokens of all earlier steps delivered: it falls into a step of its own.
+      if (end >= cutNs && steps > 0) break;
       durationsNs[steps++] = end - last;
       busyNs += deviceNs;
       before = last;
