@@ -117,6 +117,14 @@ describe('failed steps', () => {
       { transientPerMille: 200, seed: 1 },
     );
   });
+
+  test('a block that accepted drafts filled goes with the step that published it, and its owner knows', () => {
+    run(
+      { stepsInFlight: 1, blocksTotal: 41, sequencesMax: 1, failuresMax: 1 },
+      [{ outputTokensMax: 4, outputTokensMin: 1, n: 2, cacheSalt: 1, ignoreEos: false }, { ignoreEos: false }],
+      { transientPerMille: 200 },
+    );
+  });
 });
 
 describe('siblings', () => {

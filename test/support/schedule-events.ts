@@ -1,6 +1,7 @@
 import {
   type Engine,
   type EngineEvents,
+  InvariantError,
   NONE,
   type PreemptionReason,
   type RejectionReason,
@@ -115,9 +116,21 @@ export class ScheduleEvents implements EngineEvents {
     leadNs: number,
   ): void {
     if (result.status !== 'ok' && this.engine!.inFlight.length > 0) this.counts.failedStepsWithOneBehind++;
+    this.checkChainTips();
     this.lines.push(
       `${endNs} finished step ${plan.stepId} ${result.status} from ${startNs} gaps ${gapRows} lead ${leadNs}`,
     );
+  }
+
+  /** Who runs stands on the node of its last published block: on a dead one, what it publishes next would hang in the air. */
+  private checkChainTips(): void {
+    const { kv, scheduler } = this.engine!;
+    for (const sequence of scheduler.running) {
+      if (sequence.cacheBlocks === 0) continue;
+      const block = kv.tables[sequence.slot * kv.tableStride + sequence.cacheBlocks - 1]!;
+      if (kv.cache.has(block) && kv.cache.nodeOf(block) === sequence.cacheNode) continue;
+      throw new InvariantError('a running sequence stands on a live chain', `${name(sequence)}, block ${block}`);
+    }
   }
 
   tokenGap(gapNs: number, count: number): void {
