@@ -1,5 +1,17 @@
 import { assert } from './assert.ts';
-import { BlockSlab, FENCES, HAS_FENCES, NEXT, OTHER, PREV, REFS, REFS_MASK, SELF, STATE, STRIDE } from './block-slab.ts';
+import {
+  BlockSlab,
+  FENCES,
+  HAS_FENCES,
+  NEXT,
+  OTHER,
+  PREV,
+  REFS,
+  REFS_MASK,
+  SELF,
+  STATE,
+  STRIDE,
+} from './block-slab.ts';
 import { NONE } from './ids.ts';
 
 /**
@@ -98,7 +110,8 @@ export class BlockPool {
   releaseMany(from: Int32Array, at: number, count: number, fence: number, emptyToHead: boolean): void {
     const words = this.slab.hot;
     if (fence !== NONE) {
-      for (let i = count - 1; i >= 0; i--) this.release(from[at + i]!, fence, emptyToHead && this.isEmpty(from[at + i]!));
+      for (let i = count - 1; i >= 0; i--)
+        this.release(from[at + i]!, fence, emptyToHead && this.isEmpty(from[at + i]!));
       return;
     }
     const ring = this.ring * STRIDE;

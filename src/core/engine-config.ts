@@ -1,3 +1,4 @@
+import type { BackendLimits } from './backend.ts';
 import { ConfigError } from './errors.ts';
 
 /** Who goes first among the waiting: arrival, or priority (smaller first) then arrival. */
@@ -220,6 +221,20 @@ export function engineConfig(profile: EngineProfile, changes: Partial<EngineConf
     }
   }
   return config;
+}
+
+/** Throws ConfigError when a backend cannot do what a configuration asks for. */
+export function checkLimits(config: EngineConfig, limits: BackendLimits): void {
+  atMost('blocksTotal', config.blocksTotal, limits.blocksTotal);
+  atMost('hostBlocksTotal', config.hostBlocksTotal, limits.hostBlocksTotal);
+  atMost('stepsInFlight', config.stepsInFlight, limits.stepsInFlightMax);
+  if (config.prefixCaching && config.pendingPrefixHits && !limits.sameStepPrefixReads) {
+    throw new ConfigError('pendingPrefixHits', true, 'false on a backend without same-step prefix reads');
+  }
+}
+
+function atMost(field: string, value: number, max: number): void {
+  if (value > max) throw new ConfigError(field, value, `at most the backend's ${max}`);
 }
 
 type NumberField = { [K in keyof EngineConfig]: EngineConfig[K] extends number ? K : never }[keyof EngineConfig];

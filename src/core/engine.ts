@@ -1,14 +1,15 @@
 import { assert } from './assert.ts';
 import type { Backend, StepDone } from './backend.ts';
 import { type Clock, PRIORITY, type Task } from './clock.ts';
-import type { EngineConfig } from './engine-config.ts';
-import { ConfigError, InvariantError, type RejectionReason } from './errors.ts';
+import { checkLimits, type EngineConfig } from './engine-config.ts';
+import { InvariantError, type RejectionReason } from './errors.ts';
 import type { EngineEvents } from './events.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 import type { HostTimer } from './host-timer.ts';
 import { NONE } from './ids.ts';
 import { checkEngine } from './invariants.ts';
 import { KvCache } from './kv-cache.ts';
+import { rejectionOf } from './rejection.ts';
 import type { Request } from './request.ts';
 import { RunGrowth } from './run-growth.ts';
 import { Scheduler } from './scheduler.ts';
@@ -64,24 +65,13 @@ export class Engine implements StepDone, Task {
   private readonly stepsMax: number;
   private arrivals = 0;
   private wakeArmed = false;
-  private draining = false;
-  private deviceLost = false;
+  /** Why no request is taken any more; null while they are. */
+  private refusal: 'draining' | 'device-lost' | null = null;
   private nextCheckNs = 0;
 
   constructor(options: EngineOptions) {
     const { config, backend } = options;
-    if (config.blocksTotal > backend.limits.blocksTotal) {
-      throw new ConfigError('blocksTotal', config.blocksTotal, `at most the backend's ${backend.limits.blocksTotal}`);
-    }
-    if (config.stepsInFlight > backend.limits.stepsInFlightMax) {
-      throw new ConfigError('stepsInFlight', config.stepsInFlight, `at most the backend's ${backend.limits.stepsInFlightMax}`);
-    }
-    if (config.hostBlocksTotal > backend.limits.hostBlocksTotal) {
-      throw new ConfigError('hostBlocksTotal', config.hostBlocksTotal, `at most the backend's ${backend.limits.hostBlocksTotal}`);
-    }
-    if (config.prefixCaching && config.pendingPrefixHits && !backend.limits.sameStepPrefixReads) {
-      throw new ConfigError('pendingPrefixHits', true, 'false on a backend without same-step prefix reads');
-    }
+    checkLimits(config, backend.limits);
     this.config = config;
     this.backend = backend;
     this.clock = options.clock;
@@ -90,7 +80,10 @@ export class Engine implements StepDone, Task {
     this.scheduler = new Scheduler(config, this.kv, options.proposer ?? null, this.events, options.hostTimer ?? null);
     this.growth = new RunGrowth(this.kv, config.sequencesMax);
     const runs =
-      config.fastForward && backend.limits.impliedTokens && config.stepsInFlight === 1 && this.scheduler.speculation === null;
+      config.fastForward &&
+      backend.limits.impliedTokens &&
+      config.stepsInFlight === 1 &&
+      this.scheduler.speculation === null;
     this.stepsMax = runs && options.singleSteps !== true ? backend.limits.stepsMax : 1;
     for (let i = 0; i < config.stepsInFlight; i++) {
       const shape = {
@@ -114,7 +107,7 @@ export class Engine implements StepDone, Task {
     const n = request.sampling.n;
     this.totals.requests++;
     this.totals.injected += n;
-    const reason = this.rejection(request, nowNs);
+    const reason = this.refusal ?? rejectionOf(request, this.config, nowNs, this.scheduler.waiting.size + this.held);
     if (reason !== null) this.events?.rejected(request, reason, nowNs);
     let leader: Sequence | null = null;
     for (let index = 0; index < n; index++) {
@@ -129,7 +122,8 @@ export class Engine implements StepDone, Task {
         leader = sequence;
         this.requests.set(request.id, sequence);
       } else {
-        (leader.siblings ??= []).push(sequence);
+        if (leader.siblings === null) leader.siblings = [];
+        leader.siblings.push(sequence);
       }
       if (index > 0 && this.config.siblings === 'fork') {
         sequence.state = 'held';
@@ -177,7 +171,7 @@ export class Engine implements StepDone, Task {
 
   /** Takes no new requests; those that are here go on to their end. */
   drain(): void {
-    this.draining = true;
+    this.refusal ??= 'draining';
   }
 
   /** Nothing runs, waits or is in flight. */
@@ -209,7 +203,7 @@ export class Engine implements StepDone, Task {
   beginStep(nowNs: number): boolean {
     const scheduler = this.scheduler;
     if (scheduler.running.length === 0 && scheduler.waiting.size === 0 && scheduler.swapped.size === 0) return false;
-    if (this.deviceLost || this.recovering) return false;
+    if (this.refusal === 'device-lost' || this.recovering) return false;
     const plan = this.plans[this.nextPlan]!;
     plan.restart(this.nextStepId, nowNs);
     scheduler.plan(plan, this.stepsDone);
@@ -256,7 +250,7 @@ export class Engine implements StepDone, Task {
       this.kv.stepEnded(plan.stepId);
       failStep(this, plan, result, endNs);
       this.events?.stepFinished(plan, result, endNs, endNs, 0, 0);
-      if (result.status === 'device-lost') this.deviceLost = true;
+      if (result.status === 'device-lost') this.refusal = 'device-lost';
       this.recovering = this.inFlight.length > 0;
     }
     if (this.inFlight.length === 0) this.recovering = false;
@@ -329,23 +323,6 @@ export class Engine implements StepDone, Task {
     if (leader.state !== 'finished') return;
     if (leader.siblings !== null) for (const sibling of leader.siblings) if (sibling.state !== 'finished') return;
     this.requests.delete(leader.request.id);
-  }
-
-  private rejection(request: Request, nowNs: number): RejectionReason | null {
-    const config = this.config;
-    const prompt = request.prompt.length;
-    if (this.deviceLost) return 'device-lost';
-    if (this.draining) return 'draining';
-    if (prompt === 0) return 'prompt-empty';
-    if (prompt + 1 > config.modelLenMax) return 'prompt-too-long';
-    const speculation = config.speculation;
-    const beyond = speculation === null ? 0 : speculation.draftTokensMax + speculation.lookaheadTokens;
-    const tokensMax = prompt + Math.min(request.outputTokensMax, config.modelLenMax - prompt) + beyond;
-    if (this.kv.blocksFor(tokensMax) > config.blocksTotal) return 'never-fits';
-    if (!config.chunkedPrefill && tokensMax - beyond > config.tokensPerStepMax) return 'prompt-exceeds-step';
-    if (request.deadlineNs <= nowNs) return 'deadline-passed';
-    if (this.scheduler.waiting.size + this.held + request.sampling.n > config.waitingMax) return 'queue-full';
-    return null;
   }
 
   /** Steps for which the batch surely stays as it is, up to arrivals and ends that only the backend knows. */

@@ -1,4 +1,15 @@
-const FIELDS = ['step', 'timeNs', 'rows', 'prefillTokens', 'decodeTokens', 'stepsRun', 'running', 'waiting', 'swapped', 'available'] as const;
+const FIELDS = [
+  'step',
+  'timeNs',
+  'rows',
+  'prefillTokens',
+  'decodeTokens',
+  'stepsRun',
+  'running',
+  'waiting',
+  'swapped',
+  'available',
+] as const;
 
 /** The last submissions of an engine, as numbers in a ring: what an `InvariantError` or a crash report shows. */
 export class FlightRecorder {

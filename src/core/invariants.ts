@@ -30,7 +30,8 @@ function liveSequences(engine: Engine): Sequence[] {
   const live: Sequence[] = [];
   for (const leader of engine.requests.values()) {
     if (leader.state !== 'finished') live.push(leader);
-    if (leader.siblings !== null) for (const sibling of leader.siblings) if (sibling.state !== 'finished') live.push(sibling);
+    if (leader.siblings !== null)
+      for (const sibling of leader.siblings) if (sibling.state !== 'finished') live.push(sibling);
   }
   return live;
 }
@@ -41,8 +42,16 @@ function checkQueues(engine: Engine): void {
   waiting.check();
   swapped.check();
   running.forEach((sequence, i) => {
-    check(sequence.runningIndex === i, 'one queue per sequence', () => `${name(sequence)} runs at ${i}, thinks ${sequence.runningIndex}`);
-    check(sequence.state === 'running', 'one queue per sequence', () => `${name(sequence)} is ${sequence.state} in the running list`);
+    check(
+      sequence.runningIndex === i,
+      'one queue per sequence',
+      () => `${name(sequence)} runs at ${i}, thinks ${sequence.runningIndex}`,
+    );
+    check(
+      sequence.state === 'running',
+      'one queue per sequence',
+      () => `${name(sequence)} is ${sequence.state} in the running list`,
+    );
   });
   check(running.length <= engine.config.sequencesMax, 'running sequences are bounded', () => `${running.length}`);
   let held = 0;
@@ -55,7 +64,11 @@ function checkQueues(engine: Engine): void {
       isWaiting === (sequence.state === 'waiting') &&
       isSwapped === (sequence.state === 'swapped') &&
       isRunning === (sequence.state === 'running');
-    check(right, 'one queue per sequence', () => `${name(sequence)}: ${sequence.state}, waiting ${isWaiting}, swapped ${isSwapped}, running ${isRunning}`);
+    check(
+      right,
+      'one queue per sequence',
+      () => `${name(sequence)}: ${sequence.state}, waiting ${isWaiting}, swapped ${isSwapped}, running ${isRunning}`,
+    );
     if (sequence.state === 'held') held++;
     else counted++;
   }
@@ -72,20 +85,40 @@ function checkSequences(engine: Engine): void {
     check(s.outputTokens <= s.outputTokensMax, 'output is bounded', () => name(s));
     check(s.capacityTokens === s.blocks * size, 'capacity = blocks x block size', () => name(s));
     check(s.computedTokens >= 0, 'computed is not negative', () => `${name(s)}: ${s.computedTokens}`);
-    check(s.cacheBlocks * size <= s.computedTokens, 'published blocks are computed', () => `${name(s)}: ${s.cacheBlocks} published, ${s.computedTokens} computed`);
+    check(
+      s.cacheBlocks * size <= s.computedTokens,
+      'published blocks are computed',
+      () => `${name(s)}: ${s.cacheBlocks} published, ${s.computedTokens} computed`,
+    );
     check(s.acceptedDraftTokens <= s.proposedDraftTokens, 'accepted drafts were proposed', () => name(s));
     check(s.proposedDraftTokens === 0 || s.outputTokens > 0, 'drafts follow a token', () => name(s));
     if (s.state === 'running') {
       check(s.slot !== NONE && !slots.has(s.slot), 'one slot per running sequence', () => `${name(s)}: slot ${s.slot}`);
       slots.add(s.slot);
-      check(s.capacityTokens >= s.computedTokens, 'table covers what is computed', () => `${name(s)}: ${s.blocks} blocks, ${s.computedTokens} tokens`);
+      check(
+        s.capacityTokens >= s.computedTokens,
+        'table covers what is computed',
+        () => `${name(s)}: ${s.blocks} blocks, ${s.computedTokens} tokens`,
+      );
       check(s.computedTokens < s.knownTokens + s.placeholders + 1, 'computed stays behind known', () => name(s));
     } else {
-      check(s.slot === NONE && s.blocks === 0, 'only running sequences hold blocks', () => `${name(s)}: ${s.state}, slot ${s.slot}, ${s.blocks} blocks`);
+      check(
+        s.slot === NONE && s.blocks === 0,
+        'only running sequences hold blocks',
+        () => `${name(s)}: ${s.state}, slot ${s.slot}, ${s.blocks} blocks`,
+      );
     }
-    check(s.request.arrivalNs <= (s.admittedNs === NONE ? engine.clock.nowNs() : s.admittedNs), 'arrival before admission', () => name(s));
+    check(
+      s.request.arrivalNs <= (s.admittedNs === NONE ? engine.clock.nowNs() : s.admittedNs),
+      'arrival before admission',
+      () => name(s),
+    );
     if (s.firstTokenNs !== NONE) {
-      check(s.admittedNs <= s.firstTokenNs && s.firstTokenNs <= s.lastTokenNs, 'admission before first before last token', () => name(s));
+      check(
+        s.admittedNs <= s.firstTokenNs && s.firstTokenNs <= s.lastTokenNs,
+        'admission before first before last token',
+        () => name(s),
+      );
     }
   }
   if (engine.inFlight.length === 0) {
@@ -112,13 +145,15 @@ function checkBlocks(engine: Engine): void {
     // While failed steps come back, a block to be computed again may have owners whose own step is about to fail.
     if (write >= s.blocks || engine.recovering) continue;
     const block = tables[s.slot * tableStride + write]!;
-    if (owners[block] !== 1) fail('the block written next has one owner', `${name(s)}: block ${block} has ${owners[block]}`);
+    if (owners[block] !== 1)
+      fail('the block written next has one owner', `${name(s)}: block ${block} has ${owners[block]}`);
     if (cache.has(block)) fail('the block written next is not published', `${name(s)}: block ${block}`);
   }
   let used = 0;
   for (let block = 0; block < pool.total; block++) {
     const refs = pool.refs(block);
-    if (refs !== owners[block]) fail('references = owners', `block ${block}: ${refs} references, ${owners[block]} owners`);
+    if (refs !== owners[block])
+      fail('references = owners', `block ${block}: ${refs} references, ${owners[block]} owners`);
     if (refs === 0) continue;
     used++;
     if (pool.isListed(block)) fail('a block in use is not available', `block ${block}`);
@@ -135,7 +170,8 @@ function checkBlocks(engine: Engine): void {
   if (listed + used + pool.fenced !== pool.total) {
     fail('available + in use + fenced = total', `${listed} + ${used} + ${pool.fenced} of ${pool.total}`);
   }
-  if (engine.inFlight.length === 0 && pool.fenced > 0) fail('no fence without a step in flight', `${pool.fenced} fenced`);
+  if (engine.inFlight.length === 0 && pool.fenced > 0)
+    fail('no fence without a step in flight', `${pool.fenced} fenced`);
 }
 
 /** A bijection between blocks and the duplicate lists of live nodes. */
@@ -150,14 +186,17 @@ function checkPrefixCache(kv: KvCache): void {
     while (found !== block && found !== NONE) found = cache.duplicateAfter(found);
     if (found === NONE) fail('a published block is found under its node', `block ${block}, node ${node}`);
   }
-  if (entries !== cache.entries) fail('prefix cache entries are counted', `${entries} blocks, ${cache.entries} counted`);
+  if (entries !== cache.entries)
+    fail('prefix cache entries are counted', `${entries} blocks, ${cache.entries} counted`);
 }
 
 function checkHostBlocks(engine: Engine): void {
   let held = 0;
   const seen = new Set<number>();
   for (const s of liveSequences(engine)) {
-    check((s.hostBlocks !== null) === (s.state === 'swapped'), 'only swapped sequences hold host blocks', () => name(s));
+    check((s.hostBlocks !== null) === (s.state === 'swapped'), 'only swapped sequences hold host blocks', () =>
+      name(s),
+    );
     for (const block of s.hostBlocks ?? []) {
       check(!seen.has(block), 'a host block has one owner', () => `${block}`);
       seen.add(block);
@@ -165,14 +204,22 @@ function checkHostBlocks(engine: Engine): void {
     }
   }
   const { hostAvailable, hostTotal } = engine.kv;
-  check(held + hostAvailable === hostTotal, 'host blocks are conserved', () => `${held} + ${hostAvailable} of ${hostTotal}`);
+  check(
+    held + hostAvailable === hostTotal,
+    'host blocks are conserved',
+    () => `${held} + ${hostAvailable} of ${hostTotal}`,
+  );
 }
 
 /** injected = completed + rejected + aborted + timed out + failed + live. */
 function checkConservation(engine: Engine): void {
   const live = liveSequences(engine).length;
   const { injected, ended } = engine.totals;
-  check(injected === ended + live, 'requests are conserved', () => `${injected} injected, ${ended} ended, ${live} live`);
+  check(
+    injected === ended + live,
+    'requests are conserved',
+    () => `${injected} injected, ${ended} ended, ${live} live`,
+  );
   engine.scheduler.speculation?.check();
 }
 

@@ -53,7 +53,8 @@ export class KvCache {
     const slab = new BlockSlab(config.blocksTotal);
     this.pool = new BlockPool(config.blocksTotal, slab);
     this.cache = new PrefixCache(config.blocksTotal, config.blockSize, slab);
-    const draftsMax = config.speculation === null ? 0 : config.speculation.draftTokensMax + config.speculation.lookaheadTokens;
+    const draftsMax =
+      config.speculation === null ? 0 : config.speculation.draftTokensMax + config.speculation.lookaheadTokens;
     this.tableStride = Math.min(config.blocksTotal, Math.ceil((config.modelLenMax + draftsMax) / config.blockSize));
     this.tables = new Int32Array(config.sequencesMax * this.tableStride);
     this.hitBlocks = new Int32Array(this.tableStride);

@@ -72,5 +72,7 @@ function isBetterVictim(a: Sequence, costA: number, b: Sequence, costB: number, 
 
 /** Blocks ran out for `beneficiary`; the reason is priority when the victim only lost because it is less urgent. */
 export function preemptionReason(victim: Sequence, beneficiary: Sequence, config: EngineConfig): PreemptionReason {
-  return config.order === 'priority' && victim.request.priority > beneficiary.request.priority ? 'priority' : 'memory_pressure';
+  return config.order === 'priority' && victim.request.priority > beneficiary.request.priority
+    ? 'priority'
+    : 'memory_pressure';
 }

@@ -212,7 +212,8 @@ export class PrefixCache {
   private holds(node: number, parent: number, key: BlockKey, tokens: Int32Array, at: number): boolean {
     const { hot } = this.slab;
     const base = node * STRIDE;
-    if (hot[base + LANE1] !== key.lane1 || hot[base + LANE0] !== key.lane0 || hot[base + PARENT] !== parent) return false;
+    if (hot[base + LANE1] !== key.lane1 || hot[base + LANE0] !== key.lane0 || hot[base + PARENT] !== parent)
+      return false;
     const exact = (hot[base + STATE]! & EXACT) !== 0;
     return exact === key.exact && (exact || this.sameTokens(node, tokens, at));
   }
@@ -388,5 +389,7 @@ export class PrefixCache {
 
 /** Spreads (parent, lanes) over the buckets; equality is decided by the fields themselves. */
 function bucketHash(parent: number, lane0: number, lane1: number): number {
-  return mix32(Math.imul(parent, 0x9e3779b1) ^ Math.imul(lane0, 0x85ebca6b) ^ Math.imul(lane1 ^ 0x165667b1, 0xc2b2ae35));
+  return mix32(
+    Math.imul(parent, 0x9e3779b1) ^ Math.imul(lane0, 0x85ebca6b) ^ Math.imul(lane1 ^ 0x165667b1, 0xc2b2ae35),
+  );
 }

@@ -1,11 +1,12 @@
 import { assert } from './assert.ts';
+import { CapacityGate } from './capacity-gate.ts';
 import type { EngineConfig } from './engine-config.ts';
 import type { EngineEvents, WaitReason } from './events.ts';
 import type { HostTimer } from './host-timer.ts';
 import { NONE, type SeqSlot } from './ids.ts';
 import type { KvCache } from './kv-cache.ts';
 import { OvercommitRatio } from './overcommit.ts';
-import { chooseVictim, preemptionReason, reservedTokens } from './policies.ts';
+import { chooseVictim, preemptionReason } from './policies.ts';
 import type { Sequence } from './sequence.ts';
 import type { DraftProposer } from './speculation.ts';
 import { SpeculationController } from './speculation-controller.ts';
@@ -37,8 +38,7 @@ export class Scheduler {
   private readonly freeSlots: Int32Array;
   private freeSlotCount: number;
   private readonly lookaheadTokens: number;
-  private readonly draftSlots: number;
-  private readonly watermarkBlocks: number;
+  private readonly gate: CapacityGate;
   private readonly bypassScratch: Sequence[];
 
   // Of the plan being made.
@@ -46,8 +46,6 @@ export class Scheduler {
   private stepsDone = NONE;
   private drafting = false;
   private preempted = 0;
-  /** Blocks that running sequences may still need under the capacity policy; NONE until somebody asks. */
-  private reservedBlocks = NONE;
 
   constructor(
     config: EngineConfig,
@@ -61,10 +59,10 @@ export class Scheduler {
     this.proposer = proposer;
     this.events = events;
     this.host = host;
-    this.speculation = config.speculation === null || proposer === null ? null : new SpeculationController(config.speculation);
+    this.speculation =
+      config.speculation === null || proposer === null ? null : new SpeculationController(config.speculation);
     this.lookaheadTokens = config.speculation === null ? 0 : config.speculation.lookaheadTokens;
-    this.draftSlots = config.speculation === null ? 0 : config.speculation.draftTokensMax + this.lookaheadTokens;
-    this.watermarkBlocks = Math.floor(config.watermarkRatio * config.blocksTotal);
+    this.gate = new CapacityGate(config, kv, this.overcommit, this.running);
     this.bypassScratch = new Array<Sequence>(config.bypassMax + 1);
     this.freeSlots = new Int32Array(config.sequencesMax);
     this.freeSlotCount = config.sequencesMax;
@@ -80,7 +78,7 @@ export class Scheduler {
     this.budget = this.config.tokensPerStepMax;
     this.stepsDone = stepsDone;
     this.preempted = 0;
-    this.reservedBlocks = NONE;
+    this.gate.reset();
     this.waitReason = null;
     this.drafting = this.speculation?.decide(plan.stepId, this.running.length) ?? false;
     const host = this.host;
@@ -98,7 +96,13 @@ export class Scheduler {
     this.timed(plan, host, 'admit_waiting', plan.rows - before, admitting);
   }
 
-  private timed(plan: StepPlan, host: HostTimer, phase: 'allocate_running' | 'admit_waiting', work: number, began: number): void {
+  private timed(
+    plan: StepPlan,
+    host: HostTimer,
+    phase: 'allocate_running' | 'admit_waiting',
+    work: number,
+    began: number,
+  ): void {
     const ns = host.elapsedNs(phase, work, began);
     plan.hostNs += ns;
     if (this.events !== null) this.events.hostPhase(phase, ns);
@@ -217,12 +221,16 @@ export class Scheduler {
     this.preempted++;
     victim.preemptions++;
     this.removeRunning(victim);
-    const swap = this.config.preemption === 'swap' && victim.inFlight === 0 && victim.computedTokens > 0 && this.kv.canSwapOut(victim);
+    const swap =
+      this.config.preemption === 'swap' &&
+      victim.inFlight === 0 &&
+      victim.computedTokens > 0 &&
+      this.kv.canSwapOut(victim);
     if (swap) this.kv.swapOut(victim, plan, this.stepsDone);
     this.requeue(victim, swap, this.stepsDone, plan.plannedNs);
     if (this.events !== null) this.events.preempted(victim, reason, swap, plan.plannedNs);
     if (this.config.capacity === 'overcommit') this.noteOvercommit();
-    this.reservedBlocks = NONE;
+    this.gate.reset();
   }
 
   private noteOvercommit(): void {
@@ -313,16 +321,16 @@ export class Scheduler {
   private tryAdmit(plan: StepPlan, sequence: Sequence): WaitReason | null {
     const retrySteps = this.config.admissionRetrySteps;
     if (retrySteps > 0 && sequence.triedStep !== NONE && plan.stepId - sequence.triedStep < retrySteps) {
-      if (sequence.blocksWanted > this.kv.pool.available - this.reserved()) return 'blocks';
+      if (sequence.blocksWanted > this.gate.freeBlocks()) return 'blocks';
     }
     const kv = this.kv;
     kv.lookup(sequence, this.stepsDone);
     let tokens = this.firstChunk(sequence);
-    let reason: WaitReason | null = tokens === 0 ? 'budget' : this.lacksRoom(sequence, kv.hitTokens + tokens);
+    let reason: WaitReason | null = tokens === 0 ? 'budget' : this.gate.lacksRoom(sequence, kv.hitTokens + tokens);
     if (reason !== null && kv.partialBlock !== NONE) {
       kv.dropPartial();
       tokens = this.firstChunk(sequence);
-      reason = tokens === 0 ? 'budget' : this.lacksRoom(sequence, kv.hitTokens + tokens);
+      reason = tokens === 0 ? 'budget' : this.gate.lacksRoom(sequence, kv.hitTokens + tokens);
     }
     if (reason !== null) {
       if (reason !== 'budget') sequence.triedStep = plan.stepId;
@@ -342,40 +350,7 @@ export class Scheduler {
     return this.config.chunkedPrefill ? this.budget : 0;
   }
 
-  /** Whether blocks, the watermark or what others may still need forbid an admission with room for `tokens` tokens. */
-  private lacksRoom(sequence: Sequence, tokens: number): WaitReason | null {
-    const available = this.kv.pool.available;
-    const now = this.kv.admissionBlocks(tokens);
-    sequence.blocksWanted = now;
-    if (now > available) return 'blocks';
-    const policy = this.config.capacity;
-    if (policy === 'as-needed' || (this.running.length === 0 && this.kv.pool.fenced === 0)) return null;
-    const wanted = this.kv.admissionBlocks(Math.max(tokens, reservedTokens(policy, sequence, this.overcommit, this.draftSlots)));
-    const free = available - this.reserved();
-    sequence.blocksWanted = wanted;
-    if (wanted > free) return policy === 'overcommit' ? 'overcommit' : 'blocks';
-    if (policy === 'guaranteed-no-evict' || wanted <= free - this.watermarkBlocks) return null;
-    sequence.blocksWanted = wanted + this.watermarkBlocks;
-    return 'watermark';
-  }
-
-  /** Blocks that the running sequences do not have yet and are promised by the capacity policy. */
-  private reserved(): number {
-    if (this.reservedBlocks === NONE) {
-      let blocks = 0;
-      for (const sequence of this.running) blocks += this.promised(sequence);
-      this.reservedBlocks = blocks;
-    }
-    return this.reservedBlocks;
-  }
-
-  private promised(sequence: Sequence): number {
-    const tokens = reservedTokens(this.config.capacity, sequence, this.overcommit, this.draftSlots);
-    return tokens <= sequence.capacityTokens ? 0 : this.kv.blocksFor(tokens) - sequence.blocks;
-  }
-
   private admit(plan: StepPlan, sequence: Sequence, tokens: number): void {
-    const reserved = this.reserved();
     this.waiting.remove(sequence);
     this.enter(sequence, plan);
     const kv = this.kv;
@@ -387,7 +362,7 @@ export class Scheduler {
     if (this.events !== null) this.events.admitted(sequence, hit, fresh, resumed, plan.plannedNs);
     addRow(plan, kv, sequence, tokens, 0);
     this.budget -= tokens;
-    this.reservedBlocks = reserved + this.promised(sequence);
+    this.gate.admitted(sequence);
   }
 
   private enter(sequence: Sequence, plan: StepPlan): void {

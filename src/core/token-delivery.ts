@@ -30,7 +30,8 @@ export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endN
     if (drafts > 0) count = verify(engine, sequence, drafts, result.acceptedDrafts[row]!);
     else if (steps > 1) advance(sequence, steps - 1);
     sequence.canDraft = sequence.state === 'running';
-    if (count > sequence.outputTokensMax - sequence.outputTokens) count = sequence.outputTokensMax - sequence.outputTokens;
+    if (count > sequence.outputTokensMax - sequence.outputTokens)
+      count = sequence.outputTokensMax - sequence.outputTokens;
     let ended = result.ended[row] === 1;
     if (ended && drafts > 0) count = result.endedTokens[row]!;
     if (!engine.backend.limits.impliedTokens) {
