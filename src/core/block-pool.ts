@@ -27,6 +27,8 @@ export class BlockPool {
   readonly total: number;
   /** Listed blocks. */
   available = 0;
+  /** Of these, blocks whose content is still indexed. */
+  cached = 0;
   /** Blocks with refs > 0. */
   used = 0;
   /** Blocks with refs = 0 that wait for a step to end. */
@@ -79,6 +81,7 @@ export class BlockPool {
     slab[next * STRIDE + PREV] = this.ring;
     slab[at + NEXT] = NONE;
     slab[at + REFS] = 1;
+    if (!this.isEmpty(block)) this.cached--;
     this.available--;
     this.used++;
     return block;
@@ -90,9 +93,11 @@ export class BlockPool {
     const words = this.slab.hot;
     const ring = this.ring * STRIDE;
     let block = words[ring + NEXT]!;
+    let cached = 0;
     for (let i = 0; i < count; i++) {
       const base = block * STRIDE;
       into[at + i] = block;
+      if ((words[base + STATE]! & (SELF | OTHER)) !== 0) cached++;
       block = words[base + NEXT]!;
       words[base + NEXT] = NONE;
       words[base + REFS] = 1;
@@ -100,6 +105,7 @@ export class BlockPool {
     words[ring + NEXT] = block;
     words[block * STRIDE + PREV] = this.ring;
     this.available -= count;
+    this.cached -= cached;
     this.used += count;
   }
 
@@ -118,6 +124,7 @@ export class BlockPool {
     let last = words[ring + PREV]!;
     let listed = 0;
     let headed = 0;
+    let cached = 0;
     let freed = 0;
     for (let i = count - 1; i >= 0; i--) {
       const block = from[at + i]!;
@@ -128,7 +135,8 @@ export class BlockPool {
       if ((refs & REFS_MASK) > 0) continue;
       freed++;
       if (refs !== 0) continue;
-      if (emptyToHead && (words[base + STATE]! & (SELF | OTHER)) === 0) {
+      const empty = (words[base + STATE]! & (SELF | OTHER)) === 0;
+      if (emptyToHead && empty) {
         words[ring + PREV] = last;
         words[last * STRIDE + NEXT] = this.ring;
         this.prepend(block);
@@ -137,6 +145,7 @@ export class BlockPool {
         continue;
       }
       listed++;
+      if (!empty) cached++;
       words[base + PREV] = last;
       words[last * STRIDE + NEXT] = block;
       words[base + NEXT] = this.ring;
@@ -145,6 +154,7 @@ export class BlockPool {
     words[ring + PREV] = last;
     this.used -= freed;
     this.available += listed;
+    this.cached += cached;
     this.fenced += freed - listed - headed;
   }
 
@@ -204,9 +214,11 @@ export class BlockPool {
     }
   }
 
-  /** Moves an available block to the head of the list: its content was dropped, so it is reused first. */
-  demote(block: number): void {
+  /** The content of an available block was dropped without taking it; `toHead`: it is reused first. */
+  contentDropped(block: number, toHead: boolean): void {
     if (!this.isListed(block)) return;
+    this.cached--;
+    if (!toHead) return;
     this.unlink(block);
     this.prepend(block);
   }
@@ -220,6 +232,7 @@ export class BlockPool {
     slab[last * STRIDE + NEXT] = block;
     slab[ring + PREV] = block;
     this.available++;
+    if (!this.isEmpty(block)) this.cached++;
   }
 
   private prepend(block: number): void {
@@ -231,6 +244,7 @@ export class BlockPool {
     slab[first * STRIDE + PREV] = block;
     slab[ring + NEXT] = block;
     this.available++;
+    if (!this.isEmpty(block)) this.cached++;
   }
 
   private unlink(block: number): void {
@@ -243,6 +257,7 @@ export class BlockPool {
     slab[next * STRIDE + PREV] = prev;
     slab[at + NEXT] = NONE;
     this.available--;
+    if (!this.isEmpty(block)) this.cached--;
   }
 
   private pushFence(block: number, step: number): void {

@@ -1,6 +1,7 @@
 import { assert } from './assert.ts';
 import type { Backend, StepDone } from './backend.ts';
 import { type Clock, PRIORITY, type Task } from './clock.ts';
+import { Deadline } from './deadline.ts';
 import { checkLimits, type EngineConfig } from './engine-config.ts';
 import { InvariantError, type RejectionReason } from './errors.ts';
 import type { EngineEvents } from './events.ts';
@@ -388,20 +389,5 @@ export class Engine implements StepDone, Task {
   private withHistory(error: unknown): unknown {
     if (error instanceof InvariantError && error.history.length === 0) error.history = this.recorder.lines();
     return error;
-  }
-}
-
-/** Ends a sequence that is still here at its deadline. */
-class Deadline implements Task {
-  private readonly engine: Engine;
-  private readonly sequence: Sequence;
-
-  constructor(engine: Engine, sequence: Sequence) {
-    this.engine = engine;
-    this.sequence = sequence;
-  }
-
-  run(nowNs: number): void {
-    this.engine.end(this.sequence, 'timeout', nowNs);
   }
 }

@@ -160,12 +160,16 @@ function checkBlocks(engine: Engine): void {
   }
   if (used !== pool.used) fail('blocks in use are counted', `${used} used, ${pool.used} counted`);
   let listed = 0;
+  let cached = 0;
   const seen = owners;
   for (let block = pool.head(); block !== NONE; block = pool.following(block)) {
     if (seen[block] !== 0) fail('a block is listed once', `block ${block}`);
     seen[block] = 1;
     listed++;
+    if (cache.has(block)) cached++;
   }
+  if (cached !== pool.cached)
+    fail('cached blocks are counted', `${cached} listed with content, ${pool.cached} counted`);
   if (listed !== pool.available) fail('available blocks are counted', `${listed} listed, ${pool.available} counted`);
   if (listed + used + pool.fenced !== pool.total) {
     fail('available + in use + fenced = total', `${listed} + ${used} + ${pool.fenced} of ${pool.total}`);

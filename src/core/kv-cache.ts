@@ -3,10 +3,10 @@ import { BlockPool } from './block-pool.ts';
 import { BlockSlab } from './block-slab.ts';
 import type { EngineConfig } from './engine-config.ts';
 import { NONE } from './ids.ts';
+import { KnownText } from './known-text.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import type { PrefixEnd, Sequence } from './sequence.ts';
 import type { StepPlan } from './step-plan.ts';
-import { type BlockKey, emptyBlockKey, hashTokens } from './token-source.ts';
 
 /**
  * The only writer of pool, block tables and prefix cache. Every change is asked for first (`canAdmit`, `canGrow`, ...) and
@@ -34,6 +34,7 @@ export class KvCache {
   /** Hit blocks that nobody owns: they leave the list of available ones when they are taken. */
   private hitListed = 0;
 
+  private readonly forks: boolean;
   private readonly prefixCaching: boolean;
   private readonly partialPrefixHits: boolean;
   private readonly pendingPrefixHits: boolean;
@@ -42,11 +43,7 @@ export class KvCache {
   private readonly fencedFrees: boolean;
   private readonly hostFree: Int32Array;
   private hostFreeCount: number;
-  private readonly key: BlockKey = emptyBlockKey();
-  private readonly scratch: Int32Array;
-  /** Tokens of the block whose key was made last: array and position, for verification. */
-  private keyTokens: Int32Array;
-  private keyAt = 0;
+  private readonly text: KnownText;
 
   constructor(config: EngineConfig) {
     this.blockSize = config.blockSize;
@@ -58,6 +55,7 @@ export class KvCache {
     this.tableStride = Math.min(config.blocksTotal, Math.ceil((config.modelLenMax + draftsMax) / config.blockSize));
     this.tables = new Int32Array(config.sequencesMax * this.tableStride);
     this.hitBlocks = new Int32Array(this.tableStride);
+    this.forks = config.siblings === 'fork';
     this.prefixCaching = config.prefixCaching;
     this.partialPrefixHits = config.partialPrefixHits;
     this.pendingPrefixHits = config.pendingPrefixHits;
@@ -67,8 +65,7 @@ export class KvCache {
     this.hostFree = new Int32Array(config.hostBlocksTotal);
     this.hostFreeCount = config.hostBlocksTotal;
     for (let i = 0; i < config.hostBlocksTotal; i++) this.hostFree[i] = config.hostBlocksTotal - 1 - i;
-    this.scratch = new Int32Array(config.blockSize);
-    this.keyTokens = this.scratch;
+    this.text = new KnownText(config.blockSize);
   }
 
   get hostAvailable(): number {
@@ -77,6 +74,11 @@ export class KvCache {
 
   get hostTotal(): number {
     return this.hostFree.length;
+  }
+
+  /** Blocks without an owner whose content may still be hit. */
+  get blocksCached(): number {
+    return this.pool.cached;
   }
 
   /** Blocks that hold `tokens` tokens. */
@@ -106,18 +108,18 @@ export class KvCache {
       this.hitEnd = 'disabled';
       return;
     }
-    const leader = sequence.leader;
+    const leader = this.forks ? sequence.leader : null;
     if (leader !== null && leader.state === 'running' && leader.canDraft) {
       this.lookupLeader(sequence, leader);
       return;
     }
-    const cache = this.cache;
+    const { cache, text } = this;
     const blocksMax = Math.floor((sequence.knownTokens - 1) / this.blockSize);
     let parent = PrefixCache.root(sequence.request.cacheSalt);
     this.hitEnd = 'whole-prompt';
     for (let i = 0; i < blocksMax; i++) {
-      this.makeKey(sequence, i);
-      const node = cache.find(parent, this.key, this.keyTokens, this.keyAt);
+      text.makeKey(sequence, i);
+      const node = cache.find(parent, text.key, text.tokens, text.at);
       const block = node === NONE ? NONE : cache.blockOf(node);
       if (block === NONE) {
         this.hitEnd = node === NONE ? 'no-entry' : 'evicted-parent';
@@ -157,8 +159,7 @@ export class KvCache {
     if (child === NONE) return;
     const block = cache.blockOf(child);
     if (block === NONE || cache.readyStep(block) > stepsDone) return;
-    this.copyKnown(sequence, from, count);
-    const same = cache.commonTokens(child, this.scratch, 0, count);
+    const same = cache.commonTokens(child, this.text.copy(sequence, from, count), 0, count);
     if (same === 0) return;
     this.partialBlock = block;
     this.partialTokens = same;
@@ -246,12 +247,12 @@ export class KvCache {
     if (!this.prefixCaching) return;
     const full = Math.floor(tokens / this.blockSize);
     const row = sequence.slot * this.tableStride;
-    const { cache, tables, key } = this;
+    const { cache, tables, text } = this;
     let index = sequence.cacheBlocks;
     let node = index === 0 ? PrefixCache.root(sequence.request.cacheSalt) : sequence.cacheNode;
     for (; index < full; index++) {
-      this.makeKey(sequence, index);
-      node = cache.publish(tables[row + index]!, node, key, this.keyTokens, this.keyAt, readyStep);
+      text.makeKey(sequence, index);
+      node = cache.publish(tables[row + index]!, node, text.key, text.tokens, text.at, readyStep);
     }
     sequence.cacheNode = node;
     sequence.cacheBlocks = index;
@@ -271,7 +272,7 @@ export class KvCache {
     for (let block = 0; block < this.pool.total; block++) {
       if (!this.cache.has(block) || this.cache.readyStep(block) !== step) continue;
       this.cache.drop(block);
-      if (this.reuseEmptyFirst) this.pool.demote(block);
+      this.pool.contentDropped(block, this.reuseEmptyFirst);
     }
     for (const sequence of running) {
       const row = sequence.slot * this.tableStride;
@@ -349,7 +350,7 @@ export class KvCache {
     for (let block = 0; block < this.pool.total; block++) {
       if (!this.cache.has(block) || this.pool.refs(block) > 0) continue;
       this.cache.drop(block);
-      if (this.reuseEmptyFirst) this.pool.demote(block);
+      this.pool.contentDropped(block, this.reuseEmptyFirst);
       dropped++;
     }
     return dropped;
@@ -368,40 +369,5 @@ export class KvCache {
   private setBlocks(sequence: Sequence, blocks: number): void {
     sequence.blocks = blocks;
     sequence.capacityTokens = blocks * this.blockSize;
-  }
-
-  /** Key of block `index` of the sequence's known text, and where its tokens can be read. */
-  private makeKey(sequence: Sequence, index: number): void {
-    const source = sequence.request.prompt;
-    const from = index * this.blockSize;
-    const key = this.key;
-    if (source.endless || from + this.blockSize <= source.length) {
-      source.blockKey(index, this.blockSize, key);
-      if (key.exact) return;
-      if (source.array !== null) {
-        this.keyTokens = source.array;
-        this.keyAt = from;
-        return;
-      }
-      this.copyKnown(sequence, from, this.blockSize);
-    } else {
-      this.copyKnown(sequence, from, this.blockSize);
-      hashTokens(this.scratch, 0, this.blockSize, key);
-    }
-    this.keyTokens = this.scratch;
-    this.keyAt = 0;
-  }
-
-  /** Known tokens [from, from + count) into the scratch block. */
-  private copyKnown(sequence: Sequence, from: number, count: number): void {
-    const source = sequence.request.prompt;
-    if (source.endless) {
-      source.copy(from, count, this.scratch, 0);
-      return;
-    }
-    const prompt = Math.max(0, Math.min(count, source.length - from));
-    if (prompt > 0) source.copy(from, prompt, this.scratch, 0);
-    const output = sequence.output;
-    for (let i = prompt; i < count; i++) this.scratch[i] = output![from + i - source.length]!;
   }
 }

@@ -105,7 +105,8 @@ export class Scheduler {
   ): void {
     const ns = host.elapsedNs(phase, work, began);
     plan.hostNs += ns;
-    if (this.events !== null) this.events.hostPhase(phase, ns);
+    // An allocation is timed when there was one.
+    if (this.events !== null && work > 0) this.events.hostPhase(phase, ns);
   }
 
   private planRunning(plan: StepPlan): void {

@@ -11,13 +11,14 @@ const ARRAY_ENTRIES_MAX = 32;
  * decide the same. Left out is what changes nothing in them (fast-forward, checks, targets, output).
  */
 export function describeRun(spec: RunSpec): Record<string, unknown> {
-  const { fastForward: _runs, checkIntervalNs: _checks, ...engine } = spec.engine;
+  // Blocks follow from other settings: where both differ, the cause is to be named first.
+  const { fastForward: _runs, checkIntervalNs: _checks, blocksTotal, hostBlocksTotal, ...engine } = spec.engine;
   const run = {
     scenario: spec.scenario,
     seed: spec.seed,
     workload: describeWorkload(spec.workload),
     engineProfile: spec.engineProfile,
-    engine,
+    engine: { ...engine, blocksTotal, hostBlocksTotal },
     model: spec.model,
     device: spec.device,
     tensorParallel: spec.tensorParallel,

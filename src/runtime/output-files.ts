@@ -1,5 +1,15 @@
-import { closeSync, mkdirSync, openSync, renameSync, rmdirSync, rmSync, statSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { InputError, withPath } from './input-error.ts';
 
@@ -14,11 +24,16 @@ export class OutputFiles {
 
   /** Makes a folder and those above it, where they are missing. `what` names it in errors. */
   makeFolder(what: string, path: string): void {
-    const first = withPath(what, path, () => mkdirSync(path, { recursive: true }));
-    if (first === undefined) return;
-    for (let folder = path; folder.length >= first.length; folder = dirname(folder)) {
-      this.folders.push(folder);
-      if (folder === dirname(folder)) break;
+    const missing: string[] = [];
+    let folder = resolve(path);
+    // One by one: where the file system refuses a folder as missing (/proc), Node's recursive mkdir tries for ever.
+    for (; !existsSync(folder); folder = dirname(folder)) missing.push(folder);
+    for (const each of missing.reverse()) {
+      withPath(what, path, () => mkdirSync(each));
+      this.folders.unshift(each);
+    }
+    if (missing.length === 0 && !statSync(folder).isDirectory()) {
+      throw new InputError(`${what} ${path}: is a file, not a directory`);
     }
   }
 

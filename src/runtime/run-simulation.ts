@@ -3,6 +3,7 @@ import {
   AcceptanceProcess,
   FaultSchedule,
   FixedProposer,
+  ModelledHostTimer,
   RooflineTimingModel,
   SimulatedBackend,
 } from '../backends/simulated/index.ts';
@@ -44,7 +45,7 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
     const gauges = {
       blocksTotal: spec.engine.blocksTotal,
       blocksUsed: () => engine.kv.pool.used,
-      blocksCached: () => engine.kv.cache.entries,
+      blocksCached: () => engine.kv.blocksCached,
     };
     const recorder = new RunRecorder({ gauges, digest: spec.output.digest, records: output.records });
     const events: EngineEvents = output.decisions === null ? recorder : new EventFanout([recorder, output.decisions]);
@@ -53,9 +54,10 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
     output.attach(engine);
     const feed = new WorkloadFeed(engine, clock, workload);
     await drive(engine, clock, workload, feed, output, hooks);
+    recorder.close();
+    const wallSeconds = (wallNs() - startNs) / 1e9;
     engine.check(clock.nowNs());
     const run = recorder.finish();
-    const wallSeconds = (wallNs() - startNs) / 1e9;
     const summary = summarise(run, {
       scenario: spec.scenario,
       seed: spec.seed,
@@ -107,6 +109,7 @@ function makeEngine(spec: RunSpec, clock: VirtualClock, events: EngineEvents, si
     events,
     singleSteps,
     proposer: config.speculation === null ? null : new FixedProposer(),
+    hostTimer: new ModelledHostTimer(),
   });
 }
 

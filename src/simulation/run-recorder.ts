@@ -158,7 +158,7 @@ export class RunRecorder implements EngineEvents {
   }
 
   hostPhase(phase: HostPhase, ns: number): void {
-    if (phase === 'allocate_running') this.schedulerAllocation.observe(ns, 1);
+    if (phase === 'admit_waiting') this.schedulerAllocation.observe(ns, 1);
   }
 
   stepFinished(

@@ -50,8 +50,9 @@ function agree(model: NaivePool, { pool }: Real): void {
   expect(refs).toEqual(model.refs);
   const used = model.owned.length;
   const fenced = model.refs.filter((count, block) => count === 0 && model.isFenced(block)).length;
-  expect({ available: pool.available, used: pool.used, fenced: pool.fenced }).toEqual({
+  expect({ available: pool.available, cached: pool.cached, used: pool.used, fenced: pool.fenced }).toEqual({
     available: model.list.length,
+    cached: model.list.filter((block) => model.cached.has(block)).length,
     used,
     fenced,
   });
@@ -149,11 +150,18 @@ const stepEnds = fc.boolean().map((emptyFirst) =>
   }),
 );
 
-const demote = fc.nat(BLOCKS - 1).map((block) =>
-  command(`demote(${block})`, (model, { pool }) => {
-    pool.demote(block);
-    if (model.list.includes(block)) model.list = [block, ...model.list.filter((listed) => listed !== block)];
-  }),
+const dropContent = fc.record({ block: fc.nat(BLOCKS - 1), toHead: fc.boolean() }).map(({ block, toHead }) =>
+  command(
+    `dropContent(${block}, ${toHead})`,
+    (model, { pool, cache }) => {
+      cache.drop(block);
+      pool.contentDropped(block, toHead);
+      model.cached.delete(block);
+      if (toHead && model.list.includes(block))
+        model.list = [block, ...model.list.filter((listed) => listed !== block)];
+    },
+    (model) => model.cached.has(block),
+  ),
 );
 
 const publish = fc.nat(BLOCKS - 1).map((block) =>
@@ -169,7 +177,7 @@ const publish = fc.nat(BLOCKS - 1).map((block) =>
 
 describe('BlockPool', () => {
   it('behaves as a list of blocks that is searched from end to end', () => {
-    const commands = fc.commands([take, take, touch, release, release, releaseOne, stepEnds, demote, publish], {
+    const commands = fc.commands([take, take, touch, release, release, releaseOne, stepEnds, dropContent, publish], {
       maxCommands: 60,
       size: 'max',
     });
