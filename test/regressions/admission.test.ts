@@ -26,7 +26,7 @@ describe('admission', () => {
 
   it('two prompts that do not fit together do not block each other half way', () => {
     const rig = new EngineRig({ config: { capacity: 'reserve-prompt', blocksTotal: 10, tokensPerStepMax: 8 } });
-    rig.submit({ prompt: numbers(24), outputTokensMax: 2 });
+    rig.submit({ prompt: numbers(24), outputTokensMax: 12 });
     rig.submit({ prompt: numbers(24, 100), outputTokensMax: 2 });
     rig.finish();
     expect(rig.preemptions).toHaveLength(0);
@@ -45,14 +45,12 @@ describe('admission', () => {
   });
 
   it('a step that preempts admits nobody', () => {
-    const rig = new EngineRig({
-      profile: 'vllm-v1',
-      config: { stepsInFlight: 1, blocksTotal: 8, sequencesMax: 2, prefixCaching: false },
-    });
+    const config = { stepsInFlight: 1, blocksTotal: 8, tokensPerStepMax: 6, prefixCaching: false } as const;
+    const rig = new EngineRig({ profile: 'vllm-v1', config });
     rig.submit({ prompt: numbers(15), outputTokensMax: 12 });
     rig.submit({ prompt: numbers(15, 100), outputTokensMax: 12 });
-    rig.submit({ prompt: numbers(2), outputTokensMax: 2 });
     while (rig.preemptions.length === 0) rig.step();
+    // The first chunk of the victim would fit into what it has just given back.
     expect(rig.admissions).toHaveLength(2);
   });
 

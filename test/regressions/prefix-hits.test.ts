@@ -118,22 +118,31 @@ describe('prefix hits', () => {
   });
 
   it('a fork reads no blocks of a leader that is being computed again', () => {
-    const rig = new EngineRig({
-      config: {
-        sequencesMax: 2,
-        tokensPerStepMax: 8,
-        blocksTotal: 12,
-        order: 'priority',
-        victim: 'tail',
-        capacity: 'as-needed',
-        prefixCaching: false,
-      },
-    });
-    const [leader, fork] = rig.submitAll({ prompt: numbers(22), outputTokensMax: 3, sampling: { n: 2 }, priority: 2 });
-    rig.submit({ prompt: numbers(12, 100), outputTokensMax: 12, priority: 1 });
+    const config = {
+      sequencesMax: 2,
+      tokensPerStepMax: 8,
+      prefillChunkTokensMax: 5,
+      blocksTotal: 9,
+      order: 'priority',
+    } as const;
+    const policies = { victim: 'tail', capacity: 'as-needed', bypassMax: 0, admissionRetrySteps: 0 } as const;
+    const rig = new EngineRig({ config: { ...config, ...policies, ...WHOLE_BLOCKS } });
+    const [leader, fork] = rig.submitAll({ prompt: numbers(22), outputTokensMax: 6, sampling: { n: 2 }, priority: 2 });
+    rig.step();
+    const urgent = rig.submit({ prompt: numbers(11, 100), outputTokensMax: 20, priority: 1 });
+    while (leader!.preemptions === 0) rig.step();
+    // Its place was taken when the leader's prompt was computed.
+    expect(fork!.state).toBe('waiting');
+    rig.engine.kv.resetPrefixCache();
+    while (leader!.state !== 'running') rig.step();
+    rig.engine.abort(urgent.request.id);
+    rig.begin();
+    expect(rig.admissions.at(-1)!.sequence).toBe(fork);
+    expect(rig.admissions.at(-1)!.hitTokens).toBeLessThanOrEqual(leader!.computedTokens);
+    rig.end();
     rig.finish();
-    expect(rig.heardOf(leader!).tokens).toEqual(rig.memory!.output(leader!, 3));
-    expect(rig.heardOf(fork!).tokens).toEqual(rig.memory!.output(fork!, 3));
+    expect(rig.heardOf(leader!).tokens).toEqual(rig.memory!.output(leader!, 6));
+    expect(rig.heardOf(fork!).tokens).toEqual(rig.memory!.output(fork!, 6));
   });
 
   it('a prompt whose logprobs are asked for is computed in full', () => {
