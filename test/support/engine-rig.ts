@@ -41,6 +41,10 @@ export class ManualClock implements Clock {
     return Math.min(Number.POSITIVE_INFINITY, ...this.deadlines.map((entry) => entry.timeNs));
   }
 
+  nextCutNs(): number {
+    return this.nextNs();
+  }
+
   advance(ns: number): void {
     this.timeNs += ns;
     const due = this.deadlines.filter((entry) => entry.timeNs <= this.timeNs);
@@ -178,7 +182,7 @@ export class EngineRig implements EngineEvents {
   end(
     outcome: { status?: StepStatus; steps?: number; accept?: (sequence: Sequence, drafts: number) => number } = {},
   ): void {
-    this.clock.advance(1);
+    this.clock.advance(outcome.steps ?? 1);
     const { plan, result } = this.backend.take();
     const status = outcome.status ?? 'ok';
     if (status !== 'ok') {
