@@ -22,6 +22,8 @@ export class KvCache {
   /** Blocks that lost their content since the last `clearEvicted`, in order. */
   evicted = new Int32Array(1024);
   evictedCount = 0;
+  /** Times that blocks came back so far: while it stands still, who lacked blocks lacks them still. */
+  releases = 0;
 
   // What the last `lookup` found.
   /** Whole blocks hit: hitBlocks[0 .. hitCount). */
@@ -294,6 +296,7 @@ export class KvCache {
   release(sequence: Sequence, stepsDone: number): void {
     const fence = this.fencedFrees && sequence.lastStep > stepsDone ? sequence.lastStep : NONE;
     const row = sequence.slot * this.tableStride;
+    if (sequence.blocks > 0) this.releases++;
     this.pool.releaseMany(this.tables, row, sequence.blocks, fence, this.reuseEmptyFirst);
     this.setBlocks(sequence, 0);
     sequence.cacheBlocks = 0;
@@ -307,7 +310,9 @@ export class KvCache {
 
   /** A step has ended: what it fenced becomes available. */
   stepEnded(step: number): void {
+    const { fenced } = this.pool;
     this.pool.liftFences(step, this.reuseEmptyFirst);
+    if (this.pool.fenced < fenced) this.releases++;
   }
 
   canSwapOut(sequence: Sequence): boolean {

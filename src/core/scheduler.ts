@@ -11,7 +11,7 @@ import type { Sequence } from './sequence.ts';
 import type { DraftProposer } from './speculation.ts';
 import { SpeculationController } from './speculation-controller.ts';
 import type { StepPlan } from './step-plan.ts';
-import { accountHit, addRow, removeRow } from './step-rows.ts';
+import { accountHit, accountLoss, addDecodeRow, addRow, isPlainDecode, removeRow } from './step-rows.ts';
 import { WaitingQueue } from './waiting-queue.ts';
 
 /**
@@ -110,12 +110,18 @@ export class Scheduler {
   }
 
   private planRunning(plan: StepPlan): void {
-    const running = this.running;
-    const kv = this.kv;
+    const { running, kv, drafting } = this;
+    const { modelLenMax } = this.config;
     const lookahead = this.lookaheadTokens;
     for (let index = 0; index < running.length && this.budget > 0; ) {
       const sequence = running[index]!;
-      const drafts = this.drafting ? this.propose(plan, sequence) : 0;
+      if (!drafting && isPlainDecode(sequence, lookahead, modelLenMax)) {
+        addDecodeRow(plan, kv, sequence);
+        this.budget--;
+        index++;
+        continue;
+      }
+      const drafts = drafting ? this.propose(plan, sequence) : 0;
       const tokens = drafts === NONE ? 0 : this.tokensWanted(sequence, drafts);
       if (tokens <= 0) {
         if (drafts > 0) this.speculation!.discard(drafts);
@@ -250,6 +256,7 @@ export class Scheduler {
    */
   requeue(sequence: Sequence, swapped: boolean, stepsDone: number, nowNs: number): void {
     if (!swapped) {
+      accountLoss(sequence, 0);
       this.kv.release(sequence, stepsDone);
       sequence.computedTokens = 0;
     }
@@ -320,10 +327,7 @@ export class Scheduler {
 
   /** Admits a waiting sequence, or says what it lacks and leaves everything as it is. */
   private tryAdmit(plan: StepPlan, sequence: Sequence): WaitReason | null {
-    const retrySteps = this.config.admissionRetrySteps;
-    if (retrySteps > 0 && sequence.triedStep !== NONE && plan.stepId - sequence.triedStep < retrySteps) {
-      if (sequence.blocksWanted > this.gate.freeBlocks()) return 'blocks';
-    }
+    if (this.stillLacksRoom(plan, sequence)) return 'blocks';
     const kv = this.kv;
     kv.lookup(sequence, this.stepsDone);
     let tokens = this.firstChunk(sequence);
@@ -334,11 +338,22 @@ export class Scheduler {
       reason = tokens === 0 ? 'budget' : this.gate.lacksRoom(sequence, kv.hitTokens + tokens);
     }
     if (reason !== null) {
-      if (reason !== 'budget') sequence.triedStep = plan.stepId;
+      if (reason !== 'budget') {
+        sequence.triedStep = plan.stepId;
+        sequence.triedReleases = kv.releases;
+      }
       return reason;
     }
     this.admit(plan, sequence, tokens);
     return null;
+  }
+
+  /** Whether nothing has changed for a sequence since it lacked blocks: not worth a look-up. */
+  private stillLacksRoom(plan: StepPlan, sequence: Sequence): boolean {
+    const retrySteps = this.config.admissionRetrySteps;
+    if (retrySteps === 0 || sequence.triedStep === NONE || this.running.length === 0) return false;
+    if (plan.stepId - sequence.triedStep >= retrySteps) return false;
+    return sequence.triedReleases === this.kv.releases || sequence.blocksWanted > this.gate.freeBlocks();
   }
 
   /** Tokens of a waiting sequence's first step behind the hits of the last lookup; 0 = they may not be cut and are too many. */

@@ -64,6 +64,8 @@ export class Sequence {
   admittedStep = NONE;
   /** Step that a failed try to admit it saw, and the blocks that it lacked then. */
   triedStep = NONE;
+  /** Releases of blocks that the pool had seen by then. */
+  triedReleases = 0;
   blocksWanted = 0;
   /** Steps planned and not yet applied. */
   inFlight = 0;

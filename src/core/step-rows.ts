@@ -23,13 +23,49 @@ export function addRow(plan: StepPlan, kv: KvCache, sequence: Sequence, tokens: 
   sequence.inFlight++;
   sequence.lastStep = plan.stepId;
   if (samples) sequence.placeholders += 1 + drafts;
-  if (context >= sequence.promptTokens && context >= sequence.computedTokensPeak) {
-    sequence.computedTokensPeak = after - drafts;
-  } else {
+  if (context < sequence.promptTokens || context < sequence.computedTokensPeak)
     account(sequence, context, after - drafts);
-  }
   const known = after < sequence.knownTokens ? after : sequence.knownTokens;
   if ((sequence.cacheBlocks + 1) * kv.blockSize <= known) kv.publish(sequence, known, plan.stepId);
+}
+
+/**
+ * Whether a running sequence computes just its last known token, with room for it and nothing to account for: what nearly
+ * every row of nearly every step is.
+ */
+export function isPlainDecode(sequence: Sequence, lookahead: number, modelLenMax: number): boolean {
+  const computed = sequence.computedTokens;
+  return (
+    computed + 1 === sequence.knownTokens &&
+    sequence.placeholders === 0 &&
+    computed + 1 + lookahead <= sequence.capacityTokens &&
+    computed >= sequence.promptTokens &&
+    computed >= sequence.computedTokensPeak &&
+    computed + 2 <= modelLenMax
+  );
+}
+
+/** `addRow` of a plain decode. */
+export function addDecodeRow(plan: StepPlan, kv: KvCache, sequence: Sequence): void {
+  const row = plan.rows++;
+  const context = sequence.computedTokens;
+  const after = context + 1;
+  plan.sequences[row] = sequence;
+  plan.slots[row] = sequence.slot;
+  plan.contextTokens[row] = context;
+  plan.newTokens[row] = 1;
+  plan.draftTokens[row] = 0;
+  plan.samples[row] = 1;
+  plan.sampledRows++;
+  plan.decodeRows++;
+  plan.decodeTokens++;
+  plan.decodeContextTokens += context;
+  if (after > plan.contextTokensMax) plan.contextTokensMax = after;
+  sequence.computedTokens = after;
+  sequence.inFlight++;
+  sequence.lastStep = plan.stepId;
+  sequence.placeholders = 1;
+  if ((sequence.cacheBlocks + 1) * kv.blockSize <= after) kv.publish(sequence, after, plan.stepId);
 }
 
 function countRow(plan: StepPlan, context: number, tokens: number, drafts: number, samples: boolean): void {
@@ -57,7 +93,12 @@ function account(sequence: Sequence, from: number, to: number): void {
     sequence.recomputedPromptTokens += redonePrompt;
     sequence.recomputedOutputTokens += redo - from - redonePrompt;
   }
-  if (to > sequence.computedTokensPeak) sequence.computedTokensPeak = to;
+}
+
+/** What is computed is about to be lost: scheduling it again will count as recomputation. */
+export function accountLoss(sequence: Sequence, drafts: number): void {
+  const computed = sequence.computedTokens - drafts;
+  if (computed > sequence.computedTokensPeak) sequence.computedTokensPeak = computed;
 }
 
 /** Books of a hit of tokens [0, hit) at an admission: prompt tokens that nobody had covered yet count as cached. */
@@ -101,6 +142,7 @@ export function removeRow(plan: StepPlan, kv: KvCache, row: number, lastStep: nu
 
 /** Undoes `addRow` on the sequence (its books keep what was scheduled; computing it again counts as recomputation). */
 export function revertRow(sequence: Sequence, tokens: number, drafts: number, samples: boolean): void {
+  accountLoss(sequence, drafts);
   sequence.computedTokens -= tokens;
   sequence.inFlight--;
   if (samples) sequence.placeholders -= 1 + drafts;

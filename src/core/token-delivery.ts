@@ -14,7 +14,10 @@ export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endN
   const previousEndNs = engine.lastEndNs;
   engine.lastEndNs = endNs;
   const publishLate = engine.config.stepsInFlight === 2;
+  const { impliedTokens } = engine.backend.limits;
+  const { events } = engine;
   let gapRows = 0;
+  let delivered = 0;
   for (let row = 0; row < plan.rows; row++) {
     const sequence = plan.sequences[row]!;
     const drafts = plan.draftTokens[row]!;
@@ -28,13 +31,14 @@ export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endN
     sequence.placeholders -= 1 + drafts;
     let count = steps;
     if (drafts > 0) count = verify(engine, sequence, drafts, result.acceptedDrafts[row]!);
-    else if (steps > 1) advance(sequence, steps - 1);
+    // The later steps of a run, which the plan did not count.
+    else if (steps > 1) sequence.computedTokens += steps - 1;
     sequence.canDraft = sequence.state === 'running';
     if (count > sequence.outputTokensMax - sequence.outputTokens)
       count = sequence.outputTokensMax - sequence.outputTokens;
     let ended = result.ended[row] === 1;
     if (ended && drafts > 0) count = result.endedTokens[row]!;
-    if (!engine.backend.limits.impliedTokens) {
+    if (!impliedTokens) {
       const kept = keepIds(engine, sequence, result.tokens, row * (plan.draftTokensMax + 1), count);
       ended ||= kept < 0;
       count = kept < 0 ? -kept : kept;
@@ -43,17 +47,17 @@ export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endN
     if (sequence.firstTokenNs === NONE) {
       sequence.firstTokenNs = endNs;
       if (sequence.siblings !== null) engine.releaseSiblings(sequence, endNs);
-      if (count > 1 && engine.events !== null) engine.events.tokenGap(0, count - 1);
+      if (count > 1 && events !== null) events.tokenGap(0, count - 1);
     } else if (lastTokenNs === previousEndNs && drafts === 0) {
       gapRows++;
-    } else if (engine.events !== null) {
-      engine.events.tokenGap((endNs - lastTokenNs) / count, count);
+    } else if (events !== null) {
+      events.tokenGap((endNs - lastTokenNs) / count, count);
     }
     sequence.lastTokenNs = endNs;
     const from = sequence.outputTokens;
     sequence.outputTokens = from + count;
     sequence.knownTokens += count;
-    engine.totals.outputTokens += count;
+    delivered += count;
     sequence.sink.tokens(sequence, from, count);
     if (ended) engine.end(sequence, 'stop', endNs);
     else if (sequence.outputTokens >= sequence.outputTokensMax) engine.end(sequence, 'length', endNs);
@@ -61,9 +65,10 @@ export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endN
       engine.kv.publish(sequence, sequence.computedTokens - sequence.placeholders, engine.stepsDone);
     }
   }
-  if (engine.events !== null) {
+  engine.totals.outputTokens += delivered;
+  if (events !== null) {
     const leadNs = previousEndNs === NONE ? 0 : startNs - previousEndNs;
-    engine.events.stepFinished(plan, result, startNs, endNs, gapRows, leadNs);
+    events.stepFinished(plan, result, startNs, endNs, gapRows, leadNs);
   }
 }
 
@@ -72,17 +77,8 @@ function verify(engine: Engine, sequence: Sequence, drafts: number, accepted: nu
   sequence.proposedDraftTokens += drafts;
   sequence.acceptedDraftTokens += accepted;
   engine.scheduler.speculation!.verify(drafts, accepted);
-  if (sequence.state === 'running') {
-    sequence.computedTokens -= drafts - accepted;
-    if (sequence.computedTokens > sequence.computedTokensPeak) sequence.computedTokensPeak = sequence.computedTokens;
-  }
+  if (sequence.state === 'running') sequence.computedTokens -= drafts - accepted;
   return accepted + 1;
-}
-
-/** The later steps of a run, which the plan did not count. */
-function advance(sequence: Sequence, steps: number): void {
-  sequence.computedTokens += steps;
-  if (sequence.computedTokens > sequence.computedTokensPeak) sequence.computedTokensPeak = sequence.computedTokens;
 }
 
 /**
