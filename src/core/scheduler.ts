@@ -1,5 +1,6 @@
 import { assert } from './assert.ts';
 import { CapacityGate } from './capacity-gate.ts';
+import { keptDrafts, proposeDrafts } from './draft-rows.ts';
 import type { EngineConfig } from './engine-config.ts';
 import type { EngineEvents, WaitReason } from './events.ts';
 import type { HostTimer } from './host-timer.ts';
@@ -121,7 +122,7 @@ export class Scheduler {
         index++;
         continue;
       }
-      const drafts = drafting ? this.propose(plan, sequence) : 0;
+      const drafts = drafting ? proposeDrafts(plan, sequence, this.proposer!, this.speculation!) : 0;
       const tokens = drafts === NONE ? 0 : this.tokensWanted(sequence, drafts);
       if (tokens <= 0) {
         if (drafts > 0) this.speculation!.discard(drafts);
@@ -143,7 +144,7 @@ export class Scheduler {
         }
         kv.grow(sequence, target, plan);
       }
-      const kept = drafts === 0 ? 0 : this.keptDrafts(sequence, tokens, drafts);
+      const kept = drafts === 0 ? 0 : keptDrafts(sequence, tokens, drafts, this.speculation!);
       addRow(plan, kv, sequence, tokens, kept);
       this.budget -= tokens;
       index++;
@@ -165,27 +166,6 @@ export class Scheduler {
     if (tokens > this.budget) tokens = this.budget;
     const room = this.config.modelLenMax - 1 - computed;
     return tokens > room ? room : tokens;
-  }
-
-  /**
-   * Drafts for a decoding sequence, into the plan's next row; 0 for one that is prefilling. NONE: its last token is still
-   * in flight, so it joins every other step.
-   */
-  private propose(plan: StepPlan, sequence: Sequence): number {
-    if (sequence.outputTokens === 0 || !sequence.canDraft) return 0;
-    if (sequence.placeholders > 0) return NONE;
-    if (sequence.computedTokens !== sequence.knownTokens - 1) return 0;
-    const draftsMax = plan.draftTokensMax;
-    const drafts = this.proposer!.propose(sequence, draftsMax, plan.draftIds, plan.rows * draftsMax);
-    this.speculation!.offer(drafts);
-    return drafts;
-  }
-
-  /** Drafts that are left after the budget has cut the row. */
-  private keptDrafts(sequence: Sequence, tokens: number, drafts: number): number {
-    const kept = Math.max(0, tokens + sequence.computedTokens - sequence.knownTokens - sequence.placeholders);
-    if (kept < drafts) this.speculation!.discard(drafts - kept);
-    return kept;
   }
 
   /**
