@@ -33,14 +33,37 @@ describe('admission', () => {
   });
 
   it('the admission latch opens again when blocks return', () => {
-    const rig = new EngineRig({ config: { blocksTotal: 8, capacity: 'as-needed', admissionRetrySteps: 1000 } });
-    rig.submit({ prompt: numbers(24), outputTokensMax: 3 });
-    const late = rig.submit({ prompt: numbers(24, 100), outputTokensMax: 3 });
-    rig.step();
-    expect(late.state).toBe('waiting');
-    rig.step();
-    rig.step();
-    rig.step();
+    const config = { blocksTotal: 8, capacity: 'as-needed', admissionRetrySteps: 1000, prefixCaching: false } as const;
+    const rig = new EngineRig({ config });
+    rig.submit({ prompt: [1], outputTokensMax: 12 });
+    const first = rig.submit({ prompt: numbers(20), outputTokensMax: 3 });
+    const late = rig.submit({ prompt: numbers(16, 100), outputTokensMax: 3 });
+    while (first.state !== 'finished') {
+      rig.step();
+      expect(late.state).toBe('waiting');
+    }
+    rig.begin();
+    expect(late.state).toBe('running');
+  });
+
+  it('the admission latch opens again when a fence is lifted', () => {
+    const config = {
+      blocksTotal: 8,
+      capacity: 'as-needed',
+      admissionRetrySteps: 1000,
+      stepsInFlight: 2,
+      prefixCaching: false,
+    } as const;
+    const rig = new EngineRig({ config });
+    rig.submit({ prompt: [1], outputTokensMax: 12 });
+    const gone = rig.submit({ prompt: numbers(20), outputTokensMax: 3 });
+    const late = rig.submit({ prompt: numbers(16, 100), outputTokensMax: 3 });
+    rig.begin();
+    rig.engine.abort(gone.request.id);
+    rig.begin();
+    expect(late.state, 'its blocks are behind the fence of the step in flight').toBe('waiting');
+    rig.end();
+    rig.begin();
     expect(late.state).toBe('running');
   });
 
