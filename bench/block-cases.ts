@@ -54,15 +54,22 @@ function admission(newBlocks: number, p99Max: number): Case {
   };
 }
 
+/** A prompt that begins as all others do, and what follows there. */
+interface Prepared {
+  readonly sequence: Sequence;
+  readonly prompt: Int32Array;
+  readonly ownTokens: Int32Array;
+}
+
 class AdmissionRound implements Round {
+  /** Prompts that exist at the same time; what follows their common beginning is written anew for each use. */
   private static readonly PROMPTS = 32;
   private readonly newBlocks: number;
   private readonly kv: KvCache;
   private readonly plan: StepPlan;
-  /** Prompts with the same beginning, used in turns; what follows is new each time. */
-  private readonly prompts: Int32Array[];
-  private readonly key = emptyBlockKey();
-  private requests = 0;
+  /** Used in turns: more of them than the pool holds, so that the blocks of each are evicted before its next turn. */
+  private readonly prepared: readonly Prepared[];
+  private turn = 0;
 
   constructor(newBlocks: number) {
     this.newBlocks = newBlocks;
@@ -75,13 +82,7 @@ class AdmissionRound implements Round {
       stepsMax: 1,
       tokenIds: true,
     });
-    const shared = randomTokens(1, HIT_TOKENS);
-    this.prompts = Array.from({ length: AdmissionRound.PROMPTS }, () => {
-      const prompt = new Int32Array(HIT_TOKENS + newBlocks * BLOCK_SIZE);
-      prompt.set(shared);
-      return prompt;
-    });
-    this.serve(this.nextSequence());
+    this.prepared = prepare(newBlocks, AdmissionRound.PROMPTS, Math.ceil(BLOCKS_TOTAL / newBlocks) + 64);
     while (this.kv.blocksCached < BLOCKS_TOTAL) this.serve(this.nextSequence());
   }
 
@@ -119,16 +120,32 @@ class AdmissionRound implements Round {
     kv.release(sequence, plan.stepId);
   }
 
+  /** Allocates nothing, so that no garbage collection falls into the samples. */
   private nextSequence(): Sequence {
-    const id = this.requests++;
-    const prompt = this.prompts[id % this.prompts.length]!;
-    prompt.set(randomTokens(1000 + id, this.newBlocks * BLOCK_SIZE), HIT_TOKENS);
-    const source = new ArrayTokens(prompt);
-    source.blockKey(0, BLOCK_SIZE, this.key);
-    const sequence = new Sequence(new Request(id, 0, source, 64), 0, NO_SINK, id, null, 131_072);
-    sequence.slot = 0 as SeqSlot;
+    const { sequence, prompt, ownTokens } = this.prepared[this.turn++ % this.prepared.length]!;
+    prompt.set(ownTokens, HIT_TOKENS);
     return sequence;
   }
+}
+
+function prepare(newBlocks: number, prompts: number, count: number): Prepared[] {
+  const shared = randomTokens(1, HIT_TOKENS);
+  const key = emptyBlockKey();
+  const arrays = Array.from({ length: prompts }, () => {
+    const prompt = new Int32Array(HIT_TOKENS + newBlocks * BLOCK_SIZE);
+    prompt.set(shared);
+    return prompt;
+  });
+  return Array.from({ length: count }, (_, id) => {
+    const prompt = arrays[id % prompts]!;
+    const ownTokens = randomTokens(1000 + id, newBlocks * BLOCK_SIZE);
+    prompt.set(ownTokens, HIT_TOKENS);
+    const source = new ArrayTokens(prompt);
+    source.blockKey(0, BLOCK_SIZE, key);
+    const sequence = new Sequence(new Request(id, 0, source, 64), 0, NO_SINK, id, null, 131_072);
+    sequence.slot = 0 as SeqSlot;
+    return { sequence, prompt, ownTokens };
+  });
 }
 
 function beginKeys(): Round {

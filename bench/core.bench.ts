@@ -33,10 +33,10 @@ else print(figures);
 function print(rows: readonly Figure[]): void {
   console.log(inWords(where));
   console.log(`Medians of ${effort.rounds} rounds${flags.smoke ? ' (smoke: too few samples to mean anything)' : ''}.`);
-  const head = ['case', 'unit', 'p50', 'p99', 'p99 at most', ''];
+  const head = ['case', 'unit', 'p50', 'p99', 'quietest round', 'p99 at most', ''];
   const cells = rows.map((row) => {
     const bar = row.p99Max === null ? '' : short(row.p99Max);
-    return [row.name, row.unit, short(row.p50), short(row.p99), bar, row.verdict ?? ''];
+    return [row.name, row.unit, short(row.p50), short(row.p99), short(row.p99Least), bar, row.verdict ?? ''];
   });
   console.log(table(head, cells));
   const stepping = rows.find((row) => row.name === STEPPING_CASE.name);
