@@ -19,10 +19,11 @@ export type BlockRange = number | readonly [first: number, last: number];
 export interface DecisionEvents {
   arrived?: SequenceId[];
   rejected?: [requestId: number, reason: string][];
-  /** hitTokens: where the prefix match ended; prefixEnd: why there; blocks: allocated at once. */
-  admitted?: [id: SequenceId, hitTokens: number, prefixEnd: string, blocks: number][];
-  /** Admitted again after a preemption; `how` is prefixEnd when it is computed again, `swapped-in` when its blocks came back. */
-  resumed?: [id: SequenceId, hitTokens: number, how: string, blocks: number][];
+  /**
+   * In their order, which is the order of rows from then on. hitTokens: where the prefix match ended; prefixEnd: why there;
+   * blocks: allocated at once. `resumed`: again, after a preemption; `swapped-in` when it is not computed again.
+   */
+  admitted?: [id: SequenceId, hitTokens: number, prefixEnd: string, blocks: number, again?: 'resumed' | 'swapped-in'][];
   preempted?: [id: SequenceId, reason: string, how: 'recompute' | 'swap'][];
   evicted?: BlockRange[];
   finished?: [id: SequenceId, reason: string][];

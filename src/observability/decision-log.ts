@@ -76,12 +76,13 @@ export class DecisionLog implements EngineEvents {
 
   admitted(sequence: Sequence, hitTokens: number, blocksAllocated: number, resumed: boolean, nowNs: number): void {
     const id = idOf(sequence);
+    const { prefixEnd, computedTokens } = sequence;
     if (resumed) {
       // One that is computed again has computed nothing but its hits.
-      const how = sequence.computedTokens > hitTokens ? 'swapped-in' : sequence.prefixEnd;
-      this.events.resumed.push([id, hitTokens, how, blocksAllocated]);
+      const again = computedTokens > hitTokens ? 'swapped-in' : 'resumed';
+      this.events.admitted.push([id, hitTokens, prefixEnd, blocksAllocated, again]);
     } else {
-      this.events.admitted.push([id, hitTokens, sequence.prefixEnd, blocksAllocated]);
+      this.events.admitted.push([id, hitTokens, prefixEnd, blocksAllocated]);
     }
     this.counted(1, nowNs);
   }
@@ -240,7 +241,7 @@ export class DecisionLog implements EngineEvents {
 }
 
 function noEvents(): Required<DecisionEvents> {
-  return { arrived: [], rejected: [], admitted: [], resumed: [], preempted: [], evicted: [], finished: [], failed: [] };
+  return { arrived: [], rejected: [], admitted: [], preempted: [], evicted: [], finished: [], failed: [] };
 }
 
 function noRows(): Required<DecisionRows> {
