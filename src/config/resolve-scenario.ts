@@ -83,7 +83,7 @@ function resolveMemory(
   device: DeviceSpec,
 ): MemoryPlan {
   const profile = ENGINE_PROFILES[section.profile];
-  return placed(loaded, ['device'], () =>
+  const plan = placed(loaded, ['device'], () =>
     planMemory(model, device, {
       tensorParallel: loaded.scenario.device.tensor_parallel_size,
       blockSize: section.block_size ?? profile.blockSize,
@@ -94,6 +94,8 @@ function resolveMemory(
       blocksOverride: section.num_gpu_blocks ?? null,
     }),
   );
+  // Stated in blocks, the host pool is as large as asked for, on the device's side as well.
+  return section.num_cpu_blocks === undefined ? plan : { ...plan, hostBlocksTotal: section.num_cpu_blocks };
 }
 
 function resolveEngine(
@@ -115,7 +117,7 @@ function resolveEngine(
       ...engineChanges(section),
       ...(speculation === undefined ? {} : { speculation: speculationConfig(speculation) }),
       blocksTotal: memory.blocksTotal,
-      hostBlocksTotal: section.num_cpu_blocks ?? memory.hostBlocksTotal,
+      hostBlocksTotal: memory.hostBlocksTotal,
     });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
