@@ -165,7 +165,7 @@ class ReportFolder {
 }
 
 /** A line per bucket: when it begins, in seconds, and its value in each series; empty where nothing was observed. */
-export function timeSeriesCsv(series: TimeSeries): string {
+function timeSeriesCsv(series: TimeSeries): string {
   const { bucketSeconds, buckets, ...columns } = series;
   const names = Object.keys(columns) as (keyof typeof columns)[];
   const lines = [['startSeconds', ...names].join(',')];

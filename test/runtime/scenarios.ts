@@ -29,7 +29,7 @@ export function scenario(sections: Readonly<Record<string, string>> = {}, overri
   return resolveScenario(parseScenario(text.join(''), 'test.yaml'), overrides);
 }
 
-export const POISSON = '{process: poisson, requests_per_second: 10}';
+const POISSON = '{process: poisson, requests_per_second: 10}';
 export const CHAT = `{kind: independent, prompt_tokens: {distribution: lognormal, p50: 300, p99: 2400, max: 4096},
     output_tokens: {distribution: lognormal, p50: 100, p99: 500, max: 1024}}`;
 
