@@ -246,19 +246,19 @@ describe.skipIf(DATA === undefined)('public traces (needs TWINFER_DATA)', () => 
 
     it('has one digest of steps, with and without fast-forward', async () => {
       const output = { digest: 'steps' } as const;
-      const workload = { requestsMax: 6000 };
+      const workload = { requestsMax: 3000 };
       const first = await digest(trace({ output, workload }));
       expect(await digest(trace({ output, workload, engine: { fast_forward: false } }))).toBe(first);
     });
 
     it.each(['vllm-v1', 'twinfer'] as const)('runs at ten times its rate on %s', async (profile) => {
-      const { summary } = await ran(trace({ engine: { profile }, workload: { rateScale: 10, requestsMax: 2000 } }));
-      expect(summary.requests.completed + summary.requests.rejected).toBe(2000);
+      const { summary } = await ran(trace({ engine: { profile }, workload: { rateScale: 10, requestsMax: 1000 } }));
+      expect(summary.requests.completed + summary.requests.rejected).toBe(1000);
     });
 
     it('reproduces its decision log', async () => {
       const log = join(folder, 'public.log.gz');
-      const workload = { requestsMax: 2000 };
+      const workload = { requestsMax: 1000 };
       const { summary } = await ran(trace({ workload, output: { decisionLogFile: log } }));
       const { verification } = await ran(trace({ workload, output: { verifyFile: log } }));
       expect(verification).toEqual({ stepsCompared: summary.steps, difference: null });
