@@ -175,6 +175,33 @@ export class BlockPool {
     words[at + REFS] = refs + 1;
   }
 
+  /** `touch` of each of from[0 .. count), copied to into[at ..]. */
+  touchMany(from: Int32Array, count: number, into: Int32Array, at: number): void {
+    const words = this.slab.hot;
+    let unlisted = 0;
+    let cached = 0;
+    for (let i = 0; i < count; i++) {
+      const block = from[i]!;
+      into[at + i] = block;
+      const base = block * STRIDE;
+      const next = words[base + NEXT]!;
+      if (next === NONE || words[base + REFS] !== 0) {
+        this.touch(block);
+        continue;
+      }
+      const prev = words[base + PREV]!;
+      words[prev * STRIDE + NEXT] = next;
+      words[next * STRIDE + PREV] = prev;
+      words[base + NEXT] = NONE;
+      words[base + REFS] = 1;
+      unlisted++;
+      if ((words[base + STATE]! & (SELF | OTHER)) !== 0) cached++;
+    }
+    this.available -= unlisted;
+    this.used += unlisted;
+    this.cached -= cached;
+  }
+
   /**
    * Removes an owner. The last one's block goes to the list's tail (`toHead`: its head), or behind the fence of step
    * `fence` unless that is NONE.

@@ -116,7 +116,7 @@ const COMMON = {
   eosTokenIds: [],
   failuresMax: 3,
   fastForward: true,
-  checkIntervalNs: 300e9,
+  checkIntervalNs: 600e9,
 } as const;
 
 /**

@@ -118,8 +118,18 @@ export class KvCache {
     const { cache, text } = this;
     const blocksMax = Math.floor((sequence.knownTokens - 1) / this.blockSize);
     let parent = PrefixCache.root(sequence.request.cacheSalt);
+    const readyMax = this.pendingPrefixHits ? Number.POSITIVE_INFINITY : stepsDone;
+    const { array } = sequence.request.prompt;
+    const promptBlocks = Math.min(blocksMax, Math.floor(sequence.promptTokens / this.blockSize));
     this.hitEnd = 'whole-prompt';
     for (let i = 0; i < blocksMax; i++) {
+      if (array !== null && i > 0 && i < promptBlocks) {
+        i += cache.follow(parent, array, i * this.blockSize, promptBlocks - i, readyMax, this.hitBlocks, i);
+        this.hitCount = i;
+        this.hitListed += cache.followedListed;
+        parent = cache.nodeOf(this.hitBlocks[i - 1]!);
+        if (i === blocksMax) break;
+      }
       text.makeKey(sequence, i);
       const node = cache.find(parent, text.key, text.tokens, text.at);
       const block = node === NONE ? NONE : cache.blockOf(node);
@@ -127,7 +137,7 @@ export class KvCache {
         this.hitEnd = node === NONE ? 'no-entry' : 'evicted-parent';
         break;
       }
-      if (!this.pendingPrefixHits && cache.readyStep(block) > stepsDone) {
+      if (cache.readyStep(block) > readyMax) {
         this.hitEnd = 'not-ready';
         break;
       }
@@ -192,11 +202,7 @@ export class KvCache {
     assert(sequence.blocks === 0, 'a sequence is admitted without blocks');
     const row = sequence.slot * this.tableStride;
     const hits = this.hitCount;
-    for (let i = 0; i < hits; i++) {
-      const block = this.hitBlocks[i]!;
-      this.pool.touch(block);
-      this.tables[row + i] = block;
-    }
+    this.pool.touchMany(this.hitBlocks, hits, this.tables, row);
     const source = this.partialBlock;
     if (source !== NONE) this.pool.touch(source);
     this.setBlocks(sequence, hits);

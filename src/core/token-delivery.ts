@@ -43,16 +43,8 @@ export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endN
       ended ||= kept < 0;
       count = kept < 0 ? -kept : kept;
     }
-    const lastTokenNs = sequence.lastTokenNs;
-    if (sequence.firstTokenNs === NONE) {
-      sequence.firstTokenNs = endNs;
-      if (sequence.siblings !== null) engine.releaseSiblings(sequence, endNs);
-      if (count > 1 && events !== null) events.tokenGap(0, count - 1);
-    } else if (lastTokenNs === previousEndNs && drafts === 0) {
-      gapRows++;
-    } else if (events !== null) {
-      events.tokenGap((endNs - lastTokenNs) / count, count);
-    }
+    if (sequence.lastTokenNs === previousEndNs && drafts === 0 && previousEndNs !== NONE) gapRows++;
+    else irregularGap(engine, sequence, count, endNs);
     sequence.lastTokenNs = endNs;
     const from = sequence.outputTokens;
     sequence.outputTokens = from + count;
@@ -69,6 +61,18 @@ export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endN
   if (events !== null) {
     const leadNs = previousEndNs === NONE ? 0 : startNs - previousEndNs;
     events.stepFinished(plan, result, startNs, endNs, gapRows, leadNs);
+  }
+}
+
+/** A first token, or one whose gap is not the step's own length. */
+function irregularGap(engine: Engine, sequence: Sequence, count: number, endNs: number): void {
+  const { events } = engine;
+  if (sequence.firstTokenNs === NONE) {
+    sequence.firstTokenNs = endNs;
+    if (sequence.siblings !== null) engine.releaseSiblings(sequence, endNs);
+    if (count > 1 && events !== null) events.tokenGap(0, count - 1);
+  } else if (events !== null) {
+    events.tokenGap((endNs - sequence.lastTokenNs) / count, count);
   }
 }
 
