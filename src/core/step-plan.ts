@@ -226,12 +226,15 @@ export class StepResult {
     this.endedTokens = new Int32Array(shape.sequencesMax);
   }
 
+  /** The engine calls it before `submit`. */
   reset(rows: number): void {
     this.status = 'ok';
     this.message = '';
     this.stepsRun = 0;
-    this.acceptedDrafts.fill(0, 0, rows);
-    this.ended.fill(0, 0, rows);
+    for (let row = 0; row < rows; row++) {
+      this.acceptedDrafts[row] = 0;
+      this.ended[row] = 0;
+    }
   }
 
   /** Fails the submission. */

@@ -108,7 +108,6 @@ export class SimulatedBackend implements Backend {
     submission.plan = plan;
     submission.result = result;
     submission.done = done;
-    result.reset(plan.rows);
     if (this.outstanding > 0 && this.lastStatus !== 'ok') this.cancel(submission, begin);
     else this.execute(submission, plan, result, now, begin);
     this.outstanding++;
@@ -272,9 +271,8 @@ export class SimulatedBackend implements Backend {
     for (let row = 0; row < rows; row++) {
       if (samples[row] === 0) continue;
       const sequence = sequences[row]!;
+      if (!sequence.mayEndItself) continue;
       const before = sequence.outputTokens + sequence.placeholders - 1;
-      // Nothing ends before its implied token, so that most rows need not be asked.
-      if (before + 1 < sequence.request.impliedOutputTokens) continue;
       const endsAt = endOutputToken(sequence.request);
       if (before + 1 < endsAt) continue;
       result.ended[row] = 1;
@@ -308,8 +306,8 @@ export class SimulatedBackend implements Backend {
     let steps = Number.POSITIVE_INFINITY;
     for (let row = 0; row < plan.rows; row++) {
       const sequence = plan.sequences[row]!;
+      if (!sequence.mayEndItself) continue;
       const before = sequence.outputTokens + sequence.placeholders - 1;
-      if (sequence.request.impliedOutputTokens - before >= steps) continue;
       const left = endOutputToken(sequence.request) - before;
       if (left < steps) steps = left;
     }

@@ -116,6 +116,7 @@ export class DeviceDriver implements StepDone {
     const { plan, result } = this.pairs[this.steps % this.pairs.length]!;
     plan.reset(this.steps++, this.clock.nowNs());
     plan.rows = rows.length;
+    result.reset(rows.length);
     plan.hostNs = hostNs;
     plan.stepsMax = stepsMax;
     rows.forEach((s, row) => {
