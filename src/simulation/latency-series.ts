@@ -11,7 +11,7 @@ export interface LatencySummary {
 }
 
 /** Samples up to which percentiles are exact. */
-export const EXACT_SAMPLES_MAX = 100_000;
+const EXACT_SAMPLES_MAX = 100_000;
 
 /** Entries held at first: what a long series of few samples, or a run of many steps, needs. */
 const ENTRIES_START = 4096;

@@ -55,7 +55,7 @@ export class RequestBooks {
 }
 
 /** How a request's end is booked, by the finish reason of its sequence. */
-export function outcomeOf(reason: FinishReason): Outcome {
+function outcomeOf(reason: FinishReason): Outcome {
   switch (reason) {
     case 'stop':
     case 'length':

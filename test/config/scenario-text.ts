@@ -1,5 +1,5 @@
 /** A valid scenario on few lines; tests replace or add single lines of it. */
-export const SCENARIO_LINES: readonly string[] = [
+const SCENARIO_LINES: readonly string[] = [
   'name: small',
   'description: for tests',
   'model: {name: llama-3.1-8b}',

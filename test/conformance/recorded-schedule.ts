@@ -4,8 +4,8 @@ import {
   type DraftProposer,
   Engine,
   type EngineConfig,
-  engineConfig,
   type EngineEvents,
+  engineConfig,
   GREEDY,
   NO_SINK,
   Request,
@@ -62,7 +62,10 @@ export interface RecordedStep {
 }
 
 export function readRecording(path: string): Recording {
-  const [header, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line));
+  const [header, ...lines] = readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   return {
     name: header.name,
     config: header.config,
@@ -135,7 +138,12 @@ export function replayRecording(recording: Recording): RecordedStep[] {
   const backend = new ScriptedBackend();
   const clock = new VirtualClock();
   let step: Mutable<RecordedStep> = { step: 0, freeBlocks: 0, running: 0, waiting: 0 };
-  const lists = { new: [] as [number, number][], resumed: [] as [number, number][], preempted: [] as number[], finished: [] as number[] };
+  const lists = {
+    new: [] as [number, number][],
+    resumed: [] as [number, number][],
+    preempted: [] as number[],
+    finished: [] as number[],
+  };
   const events: EngineEvents = {
     received() {},
     rejected(request, reason) {

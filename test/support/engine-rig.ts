@@ -25,7 +25,7 @@ import { PhysicalMemory } from './physical-memory.ts';
 import { ScriptedBackend } from './scripted-backend.ts';
 
 /** Time moves when the test says so; only deadlines ring. */
-export class ManualClock implements Clock {
+class ManualClock implements Clock {
   private timeNs = 0;
   private readonly deadlines: { timeNs: number; task: Task }[] = [];
 

@@ -98,7 +98,7 @@ export const H100_SXM: DeviceSpec = {
  * NVIDIA H100 PCIe 80 GB. Rates: NVIDIA H100 datasheet (756 / 1,513 TFLOP/s dense, 2.0 TB/s); pairs may have an NVLink bridge, which is
  * not assumed. Efficiencies are those of the SXM part, GEMM lowered for the 350 W limit: not measured.
  */
-export const H100_PCIE: DeviceSpec = {
+const H100_PCIE: DeviceSpec = {
   ...H100_SXM,
   name: 'H100-PCIe-80GB',
   memoryTotalBytes: 79.11 * GIB,

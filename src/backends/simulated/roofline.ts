@@ -24,7 +24,7 @@ export interface RooflineOverheads {
  * a layer alone), so that Llama-3.1-8B at 15 and 44 sequences gives the measured 7.5 and 8.9 ms. vLLM captures graphs up to
  * 512 tokens by default; ten launches of 10 us stand for a layer outside of them.
  */
-export const VLLM_OVERHEADS: RooflineOverheads = {
+const VLLM_OVERHEADS: RooflineOverheads = {
   stepNs: 350_000,
   stepTensorParallelNs: 400_000,
   sequenceNs: 3_000,

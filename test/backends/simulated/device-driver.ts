@@ -27,7 +27,7 @@ const SINK: TokenSink = { tokens: () => {}, finished: () => {} };
 const MODEL = catalogueModel('llama-3.1-8b');
 
 export const STEPS_MAX = 4096;
-export const SHAPE = {
+const SHAPE = {
   sequencesMax: 256,
   tokensPerStepMax: 2048,
   draftTokensMax: 8,
