@@ -43,7 +43,14 @@ export interface GpuTelemetry {
 
 /**
  * A device that runs step plans in the order in which they were submitted: copies and swaps of a plan first, in their
- * order, then its rows. It owns plan and result from `submit` until `done`.
+ * order, then its rows. It owns plan and result from `submit` until `done`; the engine has reset the result (status ok, no
+ * drafts accepted, nobody ended) before.
+ *
+ * When a submission fails, those already out behind it must come back failed as well, since they may have read what was
+ * never written: as transient, or as device-lost when the device is.
+ *
+ * With two submissions out, a row may belong to a sequence that ended in the step before. Its result counts for nothing, and
+ * `ended` = 1 with `endedTokens` = 0 is allowed for it.
  */
 export interface Backend {
   readonly limits: BackendLimits;

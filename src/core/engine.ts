@@ -68,12 +68,13 @@ export class Engine implements StepDone, Task {
   private wakeArmed = false;
   /** Why no request is taken any more; null while they are. */
   private refusal: 'draining' | 'device-lost' | null = null;
-  private nextCheckNs = 0;
+  private nextCheckNs: number;
 
   constructor(options: EngineOptions) {
     const { config, backend } = options;
     checkLimits(config, backend.limits);
     this.config = config;
+    this.nextCheckNs = config.checkIntervalNs;
     this.backend = backend;
     this.clock = options.clock;
     this.events = options.events ?? null;
@@ -104,6 +105,7 @@ export class Engine implements StepDone, Task {
 
   /** Takes a request in, or says why not; either way each of its sequences ends in exactly one finish reason. */
   submit(request: Request, sink: TokenSink): RejectionReason | null {
+    assert(!this.requests.has(request.id), 'a live request id is not submitted again');
     const nowNs = this.clock.nowNs();
     const n = request.sampling.n;
     this.totals.requests++;

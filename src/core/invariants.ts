@@ -1,18 +1,18 @@
 import type { Engine } from './engine.ts';
 import { InvariantError } from './errors.ts';
 import { NONE } from './ids.ts';
-import type { KvCache } from './kv-cache.ts';
 import type { Sequence } from './sequence.ts';
 
 /**
  * Checks every law of the engine that its always-on asserts cannot see at one place: O(blocks + sequences). Throws
- * InvariantError naming the law. Run after every step in tests, at most once per simulated minute in production.
+ * InvariantError naming the law. Run after every step in tests; elsewhere at most once per `checkIntervalNs`, and at the
+ * end of a run.
  */
 export function checkEngine(engine: Engine): void {
   checkQueues(engine);
   checkSequences(engine);
   checkBlocks(engine);
-  checkPrefixCache(engine.kv);
+  checkPrefixCache(engine);
   checkHostBlocks(engine);
   checkConservation(engine);
 }
@@ -178,9 +178,9 @@ function checkBlocks(engine: Engine): void {
     fail('no fence without a step in flight', `${pool.fenced} fenced`);
 }
 
-/** A bijection between blocks and the duplicate lists of live nodes. */
-function checkPrefixCache(kv: KvCache): void {
-  const { pool, cache } = kv;
+/** A bijection between blocks and the duplicate lists of live nodes; running sequences stand on live chains. */
+function checkPrefixCache(engine: Engine): void {
+  const { pool, cache, tables, tableStride } = engine.kv;
   let entries = 0;
   for (let block = 0; block < pool.total; block++) {
     const node = cache.nodeOf(block);
@@ -192,6 +192,12 @@ function checkPrefixCache(kv: KvCache): void {
   }
   if (entries !== cache.entries)
     fail('prefix cache entries are counted', `${entries} blocks, ${cache.entries} counted`);
+  for (const s of engine.scheduler.running) {
+    if (s.cacheBlocks === 0) continue;
+    const tip = cache.nodeOf(tables[s.slot * tableStride + s.cacheBlocks - 1]!);
+    if (tip === NONE || s.cacheNode !== tip)
+      fail('running sequences stand on live chains', `${name(s)}: node ${s.cacheNode}, its last block has ${tip}`);
+  }
 }
 
 function checkHostBlocks(engine: Engine): void {

@@ -253,12 +253,11 @@ export class KvCache {
   /** Publishes the sequence's full blocks up to `tokens` known tokens; they are ready once `readyStep` has ended. */
   publish(sequence: Sequence, tokens: number, readyStep: number): void {
     if (!this.prefixCaching) return;
-    const full = Math.floor(tokens / this.blockSize);
     const row = sequence.slot * this.tableStride;
-    const { cache, tables, text } = this;
+    const { cache, tables, text, blockSize } = this;
     let index = sequence.cacheBlocks;
     let node = index === 0 ? PrefixCache.root(sequence.request.cacheSalt) : sequence.cacheNode;
-    for (; index < full; index++) {
+    for (; (index + 1) * blockSize <= tokens; index++) {
       text.makeKey(sequence, index);
       node = cache.publish(tables[row + index]!, node, text.key, text.tokens, text.at, readyStep);
     }

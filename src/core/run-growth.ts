@@ -36,11 +36,16 @@ export class RunGrowth {
       this.nextRow[row] = this.firstRow[boundary]!;
       this.firstRow[boundary] = row;
     }
+    // step % size and (step + 1) % size, without dividing.
+    let growing = 0;
+    let filling = 1 % size;
     for (let step = 1; step < steps; step++) {
-      for (let row = this.firstRow[step % size]!; row !== NONE; row = this.nextRow[row]!) {
+      growing = filling;
+      filling = filling + 1 === size ? 0 : filling + 1;
+      for (let row = this.firstRow[growing]!; row !== NONE; row = this.nextRow[row]!) {
         this.kv.appendBlock(plan.sequences[row]!, plan, step);
       }
-      for (let row = this.firstRow[(step + 1) % size]!; row !== NONE; row = this.nextRow[row]!) {
+      for (let row = this.firstRow[filling]!; row !== NONE; row = this.nextRow[row]!) {
         this.kv.publish(plan.sequences[row]!, plan.contextTokens[row]! + step + 1, plan.stepId + step);
       }
     }
