@@ -117,8 +117,8 @@ class AzureParser implements RowParser {
     const hour = digits(bytes, from + 11, 2);
     const minute = digits(bytes, from + 14, 2);
     // digits() gives NaN for anything else than digits, and every comparison with NaN is false.
-    const good = month >= 1 && month <= 12 && day >= 1 && day <= daysOfMonth(year, month) && hour < 24 && minute < 60;
-    if (!(good && separated(bytes, from))) throw timestampFault(bytes, from);
+    const date = year >= 0 && month >= 1 && month <= 12 && day >= 1 && day <= daysOfMonth(year, month);
+    if (!(date && hour < 24 && minute < 60 && separated(bytes, from))) throw timestampFault(bytes, from);
     const dayNumber = daysFromCivil(year, month, day);
     if (this.originDay < 0) this.originDay = dayNumber;
     this.minuteS = (dayNumber - this.originDay) * 86400 + hour * 3600 + minute * 60;
