@@ -45,7 +45,7 @@ export function parseScenario(text: string, file: string): LoadedScenario {
     const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, value, document, lines));
     throw new ScenarioError(
       file,
-      problems.sort((a, b) => a.line - b.line || a.column - b.column),
+      problems.sort((a, b) => a.line - b.line || a.column - b.column).filter(isFirstOfItsKind),
     );
   }
   return {
@@ -66,6 +66,11 @@ function plainValue(document: Document, file: string): unknown {
     const message = `not YAML: ${firstLine(error instanceof Error ? error.message : String(error))}`;
     throw new ScenarioError(file, [{ line: 1, column: 1, path: '', message }]);
   }
+}
+
+/** A value that breaks several rules of one field (pattern, range) gets one line: what is allowed says it all. */
+function isFirstOfItsKind(problem: ScenarioProblem, index: number, all: readonly ScenarioProblem[]): boolean {
+  return all.findIndex((each) => each.path === problem.path && each.message === problem.message) === index;
 }
 
 function problemsOf(

@@ -46,6 +46,11 @@ describe('bad input ends with code 2 and one line that names the place', () => {
       'engine: {block_size: -16}',
       ':9:22: engine.block_size: -16 is not allowed; allowed: an integer in [1, 4096]',
     ],
+    [
+      'no unit',
+      'limits: {duration: ten}',
+      ':9:20: limits.duration: "ten" is not allowed; allowed: a number with a unit',
+    ],
     ['YAML that is none', 'engine: {', ':10:1: not YAML: '],
     [
       'an impossible fault',
