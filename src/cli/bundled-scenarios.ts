@@ -1,17 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname, extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-/** Folder of the package: the nearest one above this file with a package.json (sources and build lie at different depths). */
-function packageFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error('package.json of twinfer not found above the command line');
-    folder = parent;
-  }
-  return folder;
-}
+import { extname, join } from 'node:path';
+import { ScenarioError } from '../config/scenario-error.ts';
+import { packageFolder } from './package-folder.ts';
 
 /** Scenarios that come with Twinfer: name without extension, and path. Sorted by name. */
 export function bundledScenarios(): { readonly name: string; readonly path: string }[] {
@@ -22,8 +12,17 @@ export function bundledScenarios(): { readonly name: string; readonly path: stri
     .map((file) => ({ name: file.slice(0, -'.yaml'.length), path: join(folder, file) }));
 }
 
-/** A path as it is; or, when no such file exists, the bundled scenario of that name. */
+/**
+ * A path as it is; or, when no such file exists, the bundled scenario of that name. Throws ScenarioError for a bare word that
+ * is neither.
+ */
 export function scenarioPath(nameOrPath: string): string {
   if (existsSync(nameOrPath)) return nameOrPath;
-  return bundledScenarios().find((scenario) => scenario.name === nameOrPath)?.path ?? nameOrPath;
+  const bundled = bundledScenarios();
+  const found = bundled.find((scenario) => scenario.name === nameOrPath);
+  if (found !== undefined) return found.path;
+  if (nameOrPath.includes('/') || /\.ya?ml$/.test(nameOrPath)) return nameOrPath;
+  const names = bundled.map((scenario) => scenario.name).join(', ');
+  const message = `no such file; allowed: path of a scenario (YAML), or one of ${names}`;
+  throw new ScenarioError(nameOrPath, [{ line: 0, column: 0, path: '', message }]);
 }

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import type { CliIo } from './cli-io.ts';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts';
 import { generateCommand } from './generate-command.ts';
+import { packageVersion } from './package-folder.ts';
 import { replayCommand } from './replay-command.ts';
 import type { CliContext, Simulate } from './run-twin.ts';
 import { scenariosCommand } from './scenarios-command.ts';
@@ -46,16 +47,19 @@ function report(error: unknown, argv: readonly string[], seed: number | null, io
 }
 
 function program(context: CliContext): Command {
-  const root = new Command('twinfer').description('An LLM inference server that is its own digital twin').addHelpText(
-    'after',
-    `
+  const root = new Command('twinfer')
+    .description('An LLM inference server that is its own digital twin')
+    .version(packageVersion(), '--version', 'print the version')
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ twinfer simulate llama-3.1-8b-h100
   $ twinfer replay trace.csv --scenario llama-3.1-8b-h100 --out out/report
 
 Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification found a difference;
 2 bad input; 3 a bug in Twinfer.`,
-  );
+    );
   const commands = [
     simulateCommand(context),
     replayCommand(context),

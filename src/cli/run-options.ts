@@ -23,7 +23,7 @@ export interface RunOptions {
   readonly maxOutputTokens?: number;
   readonly skipBad?: boolean;
   readonly fastForward: boolean;
-  readonly digest?: 'requests' | 'steps';
+  readonly digest?: 'records' | 'steps';
   readonly decisionLog?: string;
   readonly checkEveryStep?: boolean;
   readonly failOnTargets?: boolean;
@@ -40,9 +40,9 @@ export function addRunOptions(command: Command): Command {
   return command
     .option('--no-fast-forward', 'run every decode step on its own: same digest, slower')
     .addOption(
-      new Option('--digest <what>', 'what the digest covers')
-        .argParser(choiceFlag('--digest', ['requests', 'steps'] as const))
-        .default(undefined, 'requests'),
+      new Option('--digest <what>', 'what the digest covers: records (of requests, and evictions), or steps as well')
+        .argParser(choiceFlag('--digest', ['records', 'steps'] as const))
+        .default(undefined, 'records'),
     )
     .option('--decision-log <file>', 'write what was scheduled in each step, and why the others wait')
     .option('--verify <log>', 'compare every step with this decision log; exit code 1 at a difference')

@@ -60,6 +60,16 @@ describe('help', () => {
     expect(flags.filter((flag) => !stdout.includes(`  ${flag}`))).toEqual([]);
   });
 
+  it('says which version this is', async () => {
+    const { code, stdout } = await capturedCli(['--version']);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)]);
+  });
+
+  it('names the choices of a flag', async () => {
+    const { stdout } = await capturedCli(['simulate', '--help']);
+    expect(stdout.replace(/\s+/g, ' ')).toContain('--digest <what> what the digest covers: records');
+  });
+
   it('without a command goes to stderr with code 2', async () => {
     const { code, stdout, stderr } = await capturedCli([]);
     expect([code, stdout]).toEqual([2, '']);
