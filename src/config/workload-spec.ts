@@ -138,5 +138,10 @@ function lengthFile(loaded: LoadedScenario, path: readonly string[], file: strin
   } catch {
     return loaded.fail(path, `${found} cannot be read; allowed: path of a CSV, relative to the scenario`);
   }
-  return parseLengthCsv(text, found);
+  try {
+    return parseLengthCsv(text, found);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return loaded.fail(path, error.message);
+  }
 }

@@ -34,6 +34,23 @@ describe('bad input ends with code 2 and one line that names the place', () => {
     );
   });
 
+  it('a bare word that is no bundled scenario', async () => {
+    expect(await complaint('simulate', 'llama-3.1-8b')).toMatch(
+      /^llama-3.1-8b: no such file; allowed: path of a scenario \(YAML\), or one of burst, .*llama-3.1-8b-h100, /,
+    );
+  });
+
+  it('a bad line of a file of lengths, with and without flags', async () => {
+    const lengths = file('lengths.csv', 'tokens,weight\n10,1\nfoo,3\n');
+    const path = file(
+      'lengths.yaml',
+      scenarioText('', ['prompt_tokens: 100', 'prompt_tokens: {distribution: empirical, file: lengths.csv}']),
+    );
+    const message = `${path}:8:79: workload.content.prompt_tokens.file: ${lengths}:3:1: "foo,3" is not allowed; a line is`;
+    expect(await complaint('simulate', path)).toContain(message);
+    expect(await complaint('simulate', path, '--max-num-seqs', '8')).toContain(message);
+  });
+
   it.each([
     ['an unknown key', 'sed: 1', ':9:1: sed: unknown key; allowed: '],
     [
@@ -110,7 +127,7 @@ describe('bad input ends with code 2 and one line that names the place', () => {
     [['--time-scale', 'NaN'], '--time-scale: "NaN" is not allowed; allowed: a number in [0.000001, 1000000]'],
     [['--limit', '1e99'], '--limit: "1e99" is not allowed; allowed: an integer in [1, 2147483648]'],
     [['--engine', 'sglang'], '--engine: "sglang" is not allowed; allowed: twinfer, vllm-v1'],
-    [['--digest', 'tokens'], '--digest: "tokens" is not allowed; allowed: requests, steps'],
+    [['--digest', 'tokens'], '--digest: "tokens" is not allowed; allowed: records, steps'],
     [['--window', '5'], '--window: "5" is not allowed; allowed: START:END, seconds or durations'],
     [['--window', '10:5'], '--window: "10:5" is not allowed; allowed: a START before END'],
     [['--jso'], "unknown option '--jso' (Did you mean --json?)"],
