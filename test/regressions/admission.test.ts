@@ -67,6 +67,21 @@ describe('admission', () => {
     expect(late.state).toBe('running');
   });
 
+  it('the admission latch opens again for one that first asked while the blocks were fenced', () => {
+    const config = { blocksTotal: 8, capacity: 'as-needed', admissionRetrySteps: 1000, stepsInFlight: 2 } as const;
+    const rig = new EngineRig({ config: { ...config, prefixCaching: false } });
+    rig.submit({ prompt: [1], outputTokensMax: 12 });
+    const gone = rig.submit({ prompt: numbers(20), outputTokensMax: 3 });
+    rig.begin();
+    rig.engine.abort(gone.request.id);
+    const late = rig.submit({ prompt: numbers(16, 100), outputTokensMax: 3 });
+    rig.begin();
+    expect(late.state).toBe('waiting');
+    rig.end();
+    rig.begin();
+    expect(late.state).toBe('running');
+  });
+
   it('a step that preempts admits nobody', () => {
     const config = { stepsInFlight: 1, blocksTotal: 8, tokensPerStepMax: 6, prefixCaching: false } as const;
     const rig = new EngineRig({ profile: 'vllm-v1', config });
