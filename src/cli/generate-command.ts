@@ -1,10 +1,7 @@
-import { createWriteStream } from 'node:fs';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
 import { Command, Option } from 'commander';
 import { loadScenario } from '../config/load-scenario.ts';
 import { openWorkload } from '../runtime/open-workload.ts';
+import { OutputFiles } from '../runtime/output-files.ts';
 import type { RunSpec } from '../runtime/run-spec.ts';
 import type { Workload } from '../simulation/workload.ts';
 import { scenarioPath } from './bundled-scenarios.ts';
@@ -55,23 +52,20 @@ function refuseClosedLoop({ workload, scenario }: RunSpec): void {
 }
 
 async function write({ io }: CliContext, workload: Workload, options: GenerateOptions): Promise<void> {
+  const { output, quiet } = options;
+  // A workload that ends with a bad row of its trace leaves no half of a file.
+  const files = new OutputFiles();
   let count = 0;
-  const chunks = async function* () {
+  try {
+    const out = output === undefined ? io.stdout : files.create('--output', output);
     for (let batch = await workload.next(); batch !== null; batch = await workload.next()) {
       count += batch.length;
-      yield batch.map(traceLine).join('');
+      out.write(batch.map(traceLine).join(''));
     }
-  };
-  try {
-    if (options.output === undefined) {
-      for await (const chunk of chunks()) io.stdout.write(chunk);
-    } else if (options.output.endsWith('.gz')) {
-      await pipeline(Readable.from(chunks()), createGzip(), createWriteStream(options.output));
-    } else {
-      await pipeline(Readable.from(chunks()), createWriteStream(options.output));
-    }
+    files.commit();
   } finally {
+    files.abandon();
     workload.close();
   }
-  if (options.quiet !== true) io.stderr.write(`${count} requests written to ${options.output ?? 'stdout'}\n`);
+  if (quiet !== true) io.stderr.write(`${count} requests written to ${output ?? 'stdout'}\n`);
 }

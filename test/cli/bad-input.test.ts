@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -166,6 +166,19 @@ describe('bad input ends with code 2 and one line that names the place', () => {
     expect(await complaint('generate', path, '--output', blocked)).toContain(
       `${blocked}: part of the path is no directory`,
     );
+  });
+
+  it.each(['half.jsonl', 'half.jsonl.gz'])('a bad row behind many good ones leaves no half of %s', async (name) => {
+    const good = '{"arrival_s": 0, "prompt_tokens": 5, "output_tokens": 2}\n';
+    const rows = file('rows.jsonl', `${good.repeat(5000)}junk\n`);
+    const path = file(
+      'rows.yaml',
+      `${scenarioText().split('workload:')[0]}workload: {kind: trace, path: rows.jsonl}\n`,
+    );
+    const output = join(folder, name);
+    const before = readdirSync(folder);
+    expect(await complaint('generate', path, '--output', output)).toContain(`${rows}:5001:1: value is junk`);
+    expect(readdirSync(folder)).toEqual(before);
   });
 
   it('a file where the folder for results should be', async () => {
