@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  realpathSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -51,7 +52,7 @@ export class OutputFiles {
   /** Everything is written: the files get their names. Returns their paths in the order in which they were made. */
   commit(): string[] {
     for (const file of this.open) file.close();
-    for (const file of this.open) withPath(file.what, file.path, () => renameSync(file.temporary, file.path));
+    for (const file of this.open) file.move();
     this.folders.length = 0;
     return this.open.splice(0).map((file) => file.path);
   }
@@ -76,7 +77,10 @@ const BUFFER_CHARACTERS = 1 << 16;
 export class OutputFile {
   readonly what: string;
   readonly path: string;
-  readonly temporary: string;
+  /** Where the bytes go until `move`: beside the file, or straight to a pipe or device, which must not be replaced. */
+  private readonly temporary: string;
+  /** Behind links. */
+  private readonly place: string;
   private readonly gzip: boolean;
   private handle: number | null;
   private chunks: string[] = [];
@@ -85,7 +89,9 @@ export class OutputFile {
   constructor(what: string, path: string) {
     this.what = what;
     this.path = path;
-    this.temporary = `${path}.${process.pid}.partial`;
+    const found = statSync(path, { throwIfNoEntry: false });
+    this.place = found === undefined ? path : realpathSync(path);
+    this.temporary = found === undefined || found.isFile() ? `${this.place}.${process.pid}.partial` : path;
     this.gzip = path.endsWith('.gz');
     this.handle = withPath(what, path, () => openSync(this.temporary, 'w'));
   }
@@ -104,11 +110,16 @@ export class OutputFile {
     withPath(this.what, this.path, () => closeSync(handle));
   }
 
+  /** Gives the bytes their name. */
+  move(): void {
+    if (this.temporary !== this.path) withPath(this.what, this.path, () => renameSync(this.temporary, this.place));
+  }
+
   /** Throws nothing. */
   remove(): void {
     try {
       if (this.handle !== null) closeSync(this.handle);
-      rmSync(this.temporary, { force: true });
+      if (this.temporary !== this.path) rmSync(this.temporary, { force: true });
     } catch {
       // There is nothing more to be done about a file that is not wanted.
     }
