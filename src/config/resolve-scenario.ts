@@ -147,7 +147,8 @@ function placed<T>(loaded: LoadedScenario, path: readonly PropertyKey[], make: (
       error instanceof MemoryError ||
       error instanceof ConfigError;
     if (!mendable) throw error;
-    return loaded.fail(path, error.message);
+    const message = error.message.replace('tensorParallel: ', '');
+    return loaded.fail(message === error.message ? path : ['device', 'tensor_parallel_size'], message);
   }
 }
 
