@@ -46,7 +46,7 @@ export function addRunOptions(command: Command): Command {
     )
     .option('--decision-log <file>', 'write what was scheduled in each step, and why the others wait')
     .option('--verify <log>', 'compare every step with this decision log; exit code 1 at a difference')
-    .option('--check-every-step', 'check all invariants after every step, not once per simulated minute')
+    .option('--check-every-step', 'check all invariants after every step, not once per 10 simulated minutes')
     .option('--out <dir>', 'write records, time series and report.html into this folder')
     .option('--json', 'print one JSON document instead of the table')
     .option('--quiet', 'no progress, no notes')
