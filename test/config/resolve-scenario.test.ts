@@ -144,11 +144,11 @@ describe('model and device', () => {
     );
     const three = scenarioText('', ['h100-sxm-80gb}', 'h100-sxm-80gb, tensor_parallel_size: 3}']);
     expect(() => resolved(three)).toThrow(
-      'x.yaml:4:48: device.tensor_parallel_size: model llama-3.1-8b: 3 does not divide num_attention_heads (32)',
+      'x.yaml:4:53: device.tensor_parallel_size: model llama-3.1-8b: 3 does not divide num_attention_heads (32)',
     );
     const sixteen = scenarioText('', ['h100-sxm-80gb}', 'h100-sxm-80gb, tensor_parallel_size: 16}']);
     expect(() => resolved(sixteen)).toThrow(
-      'x.yaml:4:48: device.tensor_parallel_size: 16 is not allowed; H100-SXM-80GB has 8 GPUs a server',
+      'x.yaml:4:53: device.tensor_parallel_size: 16 is not allowed; H100-SXM-80GB has 8 GPUs a server',
     );
   });
 
