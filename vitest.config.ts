@@ -6,6 +6,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     maxWorkers: 2,
+    globalSetup: 'test/support/say-what-skips.ts',
     coverage: { include: ['src/**', 'replay/**'], reporter: ['text-summary', 'json'] },
   },
 });

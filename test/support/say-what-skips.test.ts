@@ -1,0 +1,17 @@
+import { describe, expect, it } from 'vitest';
+import config from '../../vitest.config.ts';
+import { skipNotices } from './say-what-skips.ts';
+
+describe('a run of the tests', () => {
+  it('says which folder is missing and what skips without it', () => {
+    expect(skipNotices({ TWINFER_DATA: '', TWINFER_CONFORMANCE: '/somewhere' })).toEqual([
+      'TWINFER_DATA is not set: tests on the public traces skip',
+    ]);
+    expect(skipNotices({})).toHaveLength(2);
+    expect(skipNotices({ TWINFER_DATA: '/a', TWINFER_CONFORMANCE: '/b' })).toEqual([]);
+  });
+
+  it('is told so before it begins', () => {
+    expect(config.test?.globalSetup).toBe('test/support/say-what-skips.ts');
+  });
+});
