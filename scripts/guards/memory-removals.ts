@@ -258,4 +258,22 @@ export const MEMORY_REMOVALS: readonly RemovalRow[] = [
     HITS,
     'prefix hits a fork reads no blocks of a leader that is being computed again',
   ],
+  [
+    'fence-lifted-unseen',
+    'who lacked blocks is asked again when a fence was lifted',
+    'kv-cache.ts',
+    `    if (this.pool.fenced < fenced) this.releases++;\n`,
+    `    if (this.pool.fenced > fenced) this.releases++;\n`,
+    ADMISSION,
+    'admission the admission latch opens again for one that first asked while the blocks were fenced',
+  ],
+  [
+    'dead-chain-unseen',
+    'the check sees a running sequence whose chain has lost its tip',
+    'invariants.ts',
+    `    if (tip === NONE || s.cacheNode !== tip)\n`,
+    `    if (s.cacheNode === NONE)\n`,
+    'test/core/invariants.test.ts',
+    'checkEngine running sequences stand on live chains',
+  ],
 ];
