@@ -235,6 +235,7 @@ export class Engine implements StepDone, Task {
     this.inFlight.shift();
     const endNs = this.clock.nowNs();
     if (result.status === 'ok') {
+      assert(!this.recovering, 'what is behind a failed submission fails as well');
       const steps = result.stepsRun;
       assert(steps >= 1 && steps <= plan.stepsMax, 'a submission runs at least one step and at most those allowed');
       if (steps > 1) {
