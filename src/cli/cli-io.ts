@@ -1,3 +1,5 @@
+import type { SignalSource } from './interruption.ts';
+
 /** Where a command writes. Text only; `columns` and `isTTY` decide about progress bars. */
 export interface CliStream {
   write(text: string): unknown;
@@ -9,6 +11,8 @@ export interface CliStream {
 export interface CliIo {
   readonly stdout: CliStream;
   readonly stderr: CliStream;
+  /** Asks a run to end; null = nobody does. */
+  readonly signals: SignalSource | null;
 }
 
 /**
@@ -21,5 +25,5 @@ export function processIo(): CliIo {
       if (error.code !== 'EPIPE') throw error;
     });
   }
-  return { stdout: process.stdout, stderr: process.stderr };
+  return { stdout: process.stdout, stderr: process.stderr, signals: process };
 }

@@ -6,12 +6,13 @@ import { ModelError } from '../backends/simulated/model-shape.ts';
 import { ScenarioError } from '../config/scenario-error.ts';
 import { ConfigError, InvariantError } from '../core/index.ts';
 import { InputError, pathError } from '../runtime/input-error.ts';
+import { InterruptedError, SIGNAL_EXITS } from './interruption.ts';
 
 /**
  * ok; missed: a target was missed under --fail-on-targets, or a verification found a difference; badInput: the user's to
- * mend; internal: a law of the engine was broken or Twinfer has a bug.
+ * mend; internal: a law of the engine was broken or Twinfer has a bug; or the signal that ended a run.
  */
-export const EXIT = { ok: 0, missed: 1, badInput: 2, internal: 3 } as const;
+export const EXIT = { ok: 0, missed: 1, badInput: 2, internal: 3, ...SIGNAL_EXITS } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
@@ -42,6 +43,7 @@ export function exitOf(error: unknown): { code: ExitCode; message: string } {
   }
   const input = INPUT_ERRORS.find((kind) => error instanceof kind);
   if (input !== undefined) return { code: EXIT.badInput, message: (error as Error).message };
+  if (error instanceof InterruptedError) return { code: EXIT[error.signal], message: error.message };
   if (error instanceof InvariantError) return { code: EXIT.internal, message: invariantText(error) };
   if (error instanceof Error) {
     // Whatever the file system refuses about a path is somebody's path on the command line or in a scenario.

@@ -58,7 +58,7 @@ Examples:
   $ twinfer replay trace.csv --scenario llama-3.1-8b-h100 --out out/report
 
 Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification found a difference;
-2 bad input; 3 a bug in Twinfer.`,
+2 bad input; 3 a bug in Twinfer; 130 interrupted.`,
     );
   const commands = [
     simulateCommand(context),

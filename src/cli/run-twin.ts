@@ -1,9 +1,10 @@
 import type { LoadedScenario } from '../config/load-scenario.ts';
 import type { ScenarioOverrides } from '../config/resolve-scenario.ts';
-import type { RunHooks, RunOutcome, RunSpec } from '../runtime/run-spec.ts';
+import type { RunHooks, RunOutcome, RunProgress, RunSpec } from '../runtime/run-spec.ts';
 import { textReport } from '../simulation/report/text-report.ts';
 import type { CliIo } from './cli-io.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { Interruption } from './interruption.ts';
 import { progressView } from './progress-bar.ts';
 import { resolveWithFlags } from './resolve-with-flags.ts';
 import { overridesOf, type RunOptions } from './run-options.ts';
@@ -49,9 +50,16 @@ export async function runTwin(
 
 async function simulated(context: CliContext, spec: RunSpec, quiet: boolean): Promise<RunOutcome> {
   const view = progressView(context.io.stderr, quiet);
+  const interruption = new Interruption(context.io.signals);
+  const progress = (state: RunProgress) => {
+    // Thrown out of the run, which then removes what it has begun to write.
+    interruption.check();
+    view.update(state);
+  };
   try {
-    return await context.simulate(spec, { progress: (state) => view.update(state), command: context.command });
+    return await context.simulate(spec, { progress, command: context.command });
   } finally {
+    interruption.close();
     view.stop();
   }
 }

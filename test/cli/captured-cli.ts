@@ -1,4 +1,5 @@
 import type { CliStream } from '../../src/cli/cli-io.ts';
+import type { SignalSource } from '../../src/cli/interruption.ts';
 import { runCli } from '../../src/cli/run-cli.ts';
 import type { Simulate } from '../../src/cli/run-twin.ts';
 import type { RunSpec } from '../../src/runtime/run-spec.ts';
@@ -16,6 +17,7 @@ export async function capturedCli(
   argv: readonly string[],
   simulate: Simulate | null = null,
   stderrIsTty = false,
+  signals: SignalSource | null = null,
 ): Promise<CapturedRun> {
   let stdout = '';
   let stderr = '';
@@ -30,6 +32,7 @@ export async function capturedCli(
       stderr: stream((text) => {
         stderr += text;
       }, stderrIsTty),
+      signals,
     },
     async (asked, hooks) => {
       spec = asked;
