@@ -58,7 +58,10 @@ export const engineSchema = z
       .enum(['tail', 'cost'])
       .describe('Who is preempted when blocks run out: the last in order, or the cheapest to bring back')
       .optional(),
-    preemption_mode: z.enum(['recompute', 'swap']).describe('How a preempted sequence comes back').optional(),
+    preemption_mode: z
+      .enum(['recompute', 'swap'])
+      .describe('How a preempted sequence comes back; swap wants one step in flight, or victims are mostly recomputed')
+      .optional(),
     max_preemptions: integer(
       0,
       1e9,

@@ -15,6 +15,10 @@ export type CapacityPolicy = 'as-needed' | 'reserve-prompt' | 'guaranteed-no-evi
 /** Who is preempted when blocks run out: the last of the order, or the one that costs least to bring back. */
 export type VictimPolicy = 'tail' | 'cost';
 
+/**
+ * What happens to a victim's KV: computed again, or copied to host memory and back. A victim that a step in flight still writes
+ * to is computed again in either mode; with two steps in flight that is nearly every decoding one, so swap wants one.
+ */
 export type PreemptionMode = 'recompute' | 'swap';
 
 export interface SpeculationConfig {
