@@ -127,9 +127,4 @@ export class Sequence {
     this.arrivalOrder = arrivalOrder;
     this.waitingSinceNs = request.arrivalNs;
   }
-
-  /** Whether KV positions of this sequence are being written by a step in flight. */
-  get isInFlight(): boolean {
-    return this.inFlight > 0;
-  }
 }
