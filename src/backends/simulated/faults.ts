@@ -19,12 +19,12 @@ type Unhealthy = Extract<DeviceFault, { kind: 'unhealthy' }>;
 export class FaultSchedule {
   /** When the next failure is due; Infinity when none is left. */
   failureDueNs = Number.POSITIVE_INFINITY;
-  private readonly failures: readonly Failure[];
-  private readonly slows: readonly Slow[];
-  private readonly unhealthy: readonly Unhealthy[];
+  private readonly failures: Failure[];
+  private readonly slows: Slow[];
+  private readonly unhealthy: Unhealthy[];
   private failureIndex = 0;
   private lost: Failure | null = null;
-  private readonly lostNs: number;
+  private lostNs: number;
   private factor = 1;
   private factorFromNs = 0;
   private factorUntilNs = 0;
@@ -37,6 +37,23 @@ export class FaultSchedule {
     this.unhealthy = faults.filter((fault): fault is Unhealthy => fault.kind === 'unhealthy');
     this.lostNs = this.failures.find((fault) => fault.kind === 'device-lost')?.atNs ?? Number.POSITIVE_INFINITY;
     this.failureDueNs = this.failures.length === 0 ? Number.POSITIVE_INFINITY : this.failures[0]!.atNs;
+  }
+
+  /** Adds a fault to a run that goes on (by hand, on a server); its times lie now or later. Throws ConfigError. */
+  add(fault: DeviceFault): void {
+    check(fault, this.failures.length + this.slows.length + this.unhealthy.length);
+    if (fault.kind === 'slow') {
+      this.slows.push(fault);
+      this.factorUntilNs = 0;
+    } else if (fault.kind === 'unhealthy') {
+      this.unhealthy.push(fault);
+    } else {
+      let at = this.failures.length;
+      while (at > this.failureIndex && this.failures[at - 1]!.atNs > fault.atNs) at--;
+      this.failures.splice(at, 0, fault);
+      if (fault.kind === 'device-lost') this.lostNs = Math.min(this.lostNs, fault.atNs);
+      this.failureDueNs = this.lost === null ? this.failures[this.failureIndex]!.atNs : this.failureDueNs;
+    }
   }
 
   /** Takes the failure that is due; a lost device stays lost. */

@@ -11,3 +11,5 @@ export * from './shard.ts';
 export * from './simulated-backend.ts';
 export * from './timing-model.ts';
 export * from './token-oracle.ts';
+export * from './token-writer.ts';
+export * from './synthetic-probabilities.ts';

@@ -14,10 +14,12 @@ import {
 } from '../../core/index.ts';
 import type { AcceptanceProcess } from './acceptance.ts';
 import type { DeviceSpec } from './device.ts';
+import { emptyGpu } from './empty-gpu.ts';
 import type { FaultSchedule } from './faults.ts';
 import type { MemoryPlan } from './memory.ts';
 import type { TimingModel } from './timing-model.ts';
 import { endOutputToken } from './token-oracle.ts';
+import type { TokenWriter } from './token-writer.ts';
 
 export interface SimulatedBackendOptions {
   readonly clock: Clock;
@@ -36,6 +38,8 @@ export interface SimulatedBackendOptions {
   /** null when nobody drafts. */
   readonly acceptance: AcceptanceProcess | null;
   readonly faults: FaultSchedule | null;
+  /** Gives tokens ids, as a real device does; null: they are implied, and nobody reads any. */
+  readonly writer?: TokenWriter | null;
 }
 
 /**
@@ -59,6 +63,7 @@ export class SimulatedBackend implements Backend {
   private readonly hidesHost: boolean;
   private readonly acceptance: AcceptanceProcess | null;
   private readonly faults: FaultSchedule | null;
+  private readonly writer: TokenWriter | null;
 
   private readonly submissions: readonly [Submission, Submission];
   private nextSubmission = 0;
@@ -87,12 +92,13 @@ export class SimulatedBackend implements Backend {
     this.hidesHost = options.stepsInFlight === 2;
     this.acceptance = options.acceptance;
     this.faults = options.faults;
+    this.writer = options.writer ?? null;
     this.limits = Object.freeze({
       blocksTotal: options.memory.blocksTotal,
       hostBlocksTotal: options.memory.hostBlocksTotal,
       stepsInFlightMax: 2,
       stepsMax: options.stepsMax,
-      impliedTokens: true,
+      impliedTokens: this.writer === null,
       sameStepPrefixReads: true,
     });
     this.submissions = [new Submission(this), new Submission(this)];
@@ -226,7 +232,8 @@ export class SimulatedBackend implements Backend {
     // Traffic grows evenly with the context: the mean step stands for all.
     const contextMean = plan.decodeContextTokens + (plan.rows * (steps - 1)) / 2;
     submission.bytes = steps * timing.stepBytes(plan, contextMean);
-    if (plan.stepsMax === 1) this.deliver(plan, result);
+    if (this.writer !== null) this.write(this.writer, plan, result);
+    else if (plan.stepsMax === 1) this.deliver(plan, result);
     else if (steps === stepsToEnd) this.markEnds(plan, result, steps);
   }
 
@@ -277,6 +284,28 @@ export class SimulatedBackend implements Backend {
       if (before + 1 < endsAt) continue;
       result.ended[row] = 1;
       result.endedTokens[row] = endsAt > before ? 1 : 0;
+    }
+  }
+
+  /**
+   * Single step with ids: what each sampling row produces. A draft is accepted when it is the token that the writer would
+   * have written there, so acceptance is real for a proposer that reads the text. The ids end sequences, nothing else does.
+   */
+  private write(writer: TokenWriter, plan: StepPlan, result: StepResult): void {
+    const stride = plan.draftTokensMax;
+    for (let row = 0; row < plan.rows; row++) {
+      if (plan.samples[row] === 0) continue;
+      const sequence = plan.sequences[row]!;
+      const drafts = plan.draftTokens[row]!;
+      const before = sequence.outputTokens + sequence.placeholders - 1 - drafts;
+      let accepted = 0;
+      for (;;) {
+        const id = writer.token(sequence, before + accepted);
+        result.tokens[row * (stride + 1) + accepted] = id;
+        if (accepted === drafts || plan.draftIds[row * stride + accepted] !== id) break;
+        accepted++;
+      }
+      result.acceptedDrafts[row] = accepted;
     }
   }
 
@@ -360,17 +389,4 @@ class Submission implements Task {
 
 function percent(share: number): number {
   return 100 * Math.min(1, Math.max(0, share));
-}
-
-function emptyGpu(): Telemetry['gpus'][number] {
-  return {
-    memoryTotalBytes: 0,
-    memoryUsedBytes: 0,
-    modelBytes: 0,
-    kvCacheBytes: 0,
-    activationBytes: 0,
-    computeUtilizationPercent: Number.NaN,
-    memoryBandwidthUtilizationPercent: Number.NaN,
-    healthy: true,
-  };
 }

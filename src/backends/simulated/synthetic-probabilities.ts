@@ -1,0 +1,39 @@
+import { mix32 } from '../../core/index.ts';
+
+/**
+ * Probabilities for a device that computes no logits: a fixed function of the token, the one before it and the vocabulary. They
+ * have the form that clients rely on (the chosen token first, alternatives distinct and falling, sum below 1) and no meaning.
+ */
+export class SyntheticProbabilities {
+  private readonly vocabularySize: number;
+
+  constructor(vocabularySize: number) {
+    this.vocabularySize = vocabularySize;
+  }
+
+  /** Of `token` after `previous`: in [0.35, 0.95). */
+  chosen(token: number, previous: number): number {
+    return 0.35 + 0.6 * unit(mix32(Math.imul(token + 1, 0x9e3779b1) ^ previous));
+  }
+
+  /** The alternatives: rank 0 is the token itself, each further one has half of what is left. Ids to ids[at ..], probabilities to into[to ..]. */
+  alternatives(token: number, previous: number, count: number, ids: Int32Array, at: number, into: Float64Array, to: number): void {
+    let left = 1 - this.chosen(token, previous);
+    const stride = 1 + (mix32(token ^ Math.imul(previous + 1, 0x85ebca6b)) >>> 0) % Math.max(1, Math.floor(this.vocabularySize / 64));
+    for (let rank = 0; rank < count; rank++) {
+      if (rank === 0) {
+        ids[at] = token;
+        into[to] = 1 - left;
+        continue;
+      }
+      ids[at + rank] = (token + rank * stride) % this.vocabularySize;
+      left /= 2;
+      // A rank never beats the one above it.
+      into[to + rank] = Math.min(left, into[to + rank - 1]! * 0.999);
+    }
+  }
+}
+
+function unit(bits: number): number {
+  return (bits >>> 0) / 2 ** 32;
+}

@@ -1,0 +1,115 @@
+import type { FinishReason, RejectionReason, SamplingParameters } from '../core/index.ts';
+
+/** A request on its way to the engine thread. */
+export interface EngineRequest {
+  /** Never used twice in the life of a gateway. */
+  readonly id: number;
+  readonly prompt: Int32Array;
+  readonly outputTokensMax: number;
+  readonly sampling: SamplingParameters;
+  /** Smaller is more urgent. */
+  readonly priority: number;
+  /** 0 = none; see `SaltTable`. */
+  readonly cacheSalt: number;
+  /** Wall time from now until it must have ended, ms; null = none. */
+  readonly timeoutMs: number | null;
+  /** Output tokens after which a simulated model ends by itself; Infinity = only the length ends it. */
+  readonly impliedOutputTokens: number;
+}
+
+/**
+ * Log-probabilities of a stretch of tokens, each with its `top` most likely alternatives: token i has chosen[i], and
+ * topIds / topLogprobs [i * top, (i + 1) * top), most likely first. Natural logarithms.
+ */
+export interface TokenLogprobs {
+  readonly top: number;
+  readonly chosen: Float64Array;
+  readonly topIds: Int32Array;
+  readonly topLogprobs: Float64Array;
+}
+
+/** What comes back from the engine for one request; calls of one step arrive together, then `stepEnd` is called once. */
+export interface EngineSink {
+  /** Sequence `index` got the tokens ids[at .. at + count); the array is only lent. */
+  tokens(index: number, ids: Int32Array, at: number, count: number, logprobs: TokenLogprobs | null): void;
+  /** Before the first token of sequence `index`: prompt tokens that it need not compute. */
+  admitted(index: number, cachedPromptTokens: number): void;
+  /** Of the prompt's tokens from the second on; once, before the first token. */
+  promptLogprobs(logprobs: TokenLogprobs): void;
+  /** Once per sequence, after its last token. `stopTokenId`: the id that ended it as `stop`, NONE otherwise. */
+  finished(index: number, reason: FinishReason, detail: FinishDetail): void;
+  /** All calls of one step have been made; `stepEndNs`: wall time at which the engine had the step's tokens. */
+  stepEnd(stepEndNs: number): void;
+}
+
+export interface FinishDetail {
+  readonly outputTokens: number;
+  readonly stopTokenId: number;
+  /** Of a rejected request. */
+  readonly rejection: RejectionReason | null;
+}
+
+/** What the engine thread says of itself, read from memory that it shares: true even while it hangs. */
+export interface EngineStatus {
+  readonly stepsDone: number;
+  readonly runningSequences: number;
+  readonly waitingSequences: number;
+  readonly swappedSequences: number;
+  readonly blocksTotal: number;
+  readonly blocksUsed: number;
+  readonly blocksCached: number;
+  readonly outputTokens: number;
+  /** Engine time since its start, ns. */
+  readonly engineNs: number;
+  /** How far the engine's time is behind the wall's, ns. */
+  readonly lagNs: number;
+  /** 99th percentile and last value of the absolute error of a step's end on the wall clock, ns. */
+  readonly paceErrorP99Ns: number;
+  readonly paceErrorLastNs: number;
+  /** Counts each turn of the engine thread's loop. */
+  readonly heartbeats: number;
+}
+
+export type EngineState = 'starting' | 'running' | 'draining' | 'restarting' | 'closed';
+
+/** An order for the engine beside requests. */
+export type AdminCall =
+  | { readonly call: 'drain' }
+  | { readonly call: 'reset-prefix-cache' }
+  | { readonly call: 'check' }
+  | { readonly call: 'inject-fault'; readonly fault: InjectedFault };
+
+/** Troubles of the simulated device that start now; durations in wall seconds. */
+export type InjectedFault =
+  | { readonly kind: 'transient' | 'sticky' | 'device-lost' }
+  | { readonly kind: 'slow'; readonly factor: number; readonly seconds: number }
+  | { readonly kind: 'unhealthy'; readonly seconds: number };
+
+/** The gateway's way to the engine, wherever that runs. */
+export interface EngineLink {
+  readonly state: EngineState;
+  readonly status: EngineStatus;
+  /** Times the engine has been started again. */
+  readonly restarts: number;
+  /** Requests that are with the engine. */
+  readonly live: number;
+  /** Throws EngineDownError while there is no engine to take it. */
+  submit(request: EngineRequest, sink: EngineSink): void;
+  /** Ends all sequences of a request as `abort`; unknown ids are ignored. */
+  abort(id: number): void;
+  /** A stop string was found: sequence `index` ends as `stop` with its first `tokensKept` output tokens. */
+  finish(id: number, index: number, tokensKept: number): void;
+  admin(call: AdminCall): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The engine is not there (it is being started again, or the server is going down). */
+export class EngineDownError extends Error {
+  readonly retryAfterMs: number;
+
+  constructor(retryAfterMs: number) {
+    super('the engine is not running');
+    this.name = 'EngineDownError';
+    this.retryAfterMs = retryAfterMs;
+  }
+}

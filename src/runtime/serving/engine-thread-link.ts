@@ -1,0 +1,260 @@
+import { Worker } from 'node:worker_threads';
+import { NONE } from '../../core/index.ts';
+import {
+  type AdminCall,
+  EngineDownError,
+  type EngineLink,
+  type EngineRequest,
+  type EngineSink,
+  type EngineState,
+} from '../../gateway/engine-link.ts';
+import { CommandWriter } from './command-wire.ts';
+import type { EngineThreadOptions, FromEngine, ToEngine } from './engine-thread.ts';
+import { readReport } from './report-wire.ts';
+import { StatusPage } from './status-page.ts';
+
+export interface EngineThreadLinkOptions {
+  /** Made anew for every start, but for the shared pages. */
+  readonly thread: Omit<EngineThreadOptions, 'status'>;
+  /** Work waits and no step has ended for so long: the thread is taken for hung and started again. ms. */
+  readonly hangMs: number;
+  /** Pause before the first restart; doubled with each further one in a row, up to `restartMaxMs`. */
+  readonly restartMs: number;
+  readonly restartMaxMs: number;
+  readonly nowMs: () => number;
+  readonly onEvent?: (event: 'restarting' | 'started' | 'crashed' | 'hung', detail: string) => void;
+}
+
+interface Live {
+  readonly sink: EngineSink;
+  /** Sequences that have not ended. */
+  left: number;
+  readonly n: number;
+}
+
+const WATCH_MS = 250;
+
+/**
+ * The engine in a thread of its own: commands of one turn of the event loop go out as one message, reports come in one per step.
+ * A thread that crashes or hangs is replaced; the requests that it had end as `error`.
+ */
+export class EngineThreadLink implements EngineLink {
+  state: EngineState = 'starting';
+  readonly status = new StatusPage();
+  restarts = 0;
+  private readonly options: EngineThreadLinkOptions;
+  private readonly requests = new Map<number, Live>();
+  private readonly commands = new CommandWriter();
+  private flushArmed = false;
+  private worker: Worker | null = null;
+  private readonly touched: EngineSink[] = [];
+  private readonly answers = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  private orders = 0;
+  private restartDelayMs: number;
+  private restartAtMs = 0;
+  private restartTimer: NodeJS.Timeout | null = null;
+  private readonly watch: NodeJS.Timeout;
+  private progress = 0;
+  private progressMs: number;
+  private draining = false;
+  private ready: { resolve: () => void; reject: (error: Error) => void } | null = null;
+
+  constructor(options: EngineThreadLinkOptions) {
+    this.options = options;
+    this.restartDelayMs = options.restartMs;
+    this.progressMs = options.nowMs();
+    this.watch = setInterval(() => this.watchProgress(), WATCH_MS);
+    this.watch.unref();
+  }
+
+  /** Starts the thread; resolves when the engine takes requests. */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.ready = { resolve, reject };
+      this.launch();
+    });
+  }
+
+  get live(): number {
+    return this.requests.size;
+  }
+
+  /** No step has ended for so long while requests were here, ms; 0 while all is well. */
+  get stalledMs(): number {
+    return this.requests.size === 0 ? 0 : this.options.nowMs() - this.progressMs;
+  }
+
+  submit(request: EngineRequest, sink: EngineSink): void {
+    if (this.state !== 'running') throw new EngineDownError(Math.max(100, this.restartAtMs - this.options.nowMs()));
+    if (this.requests.size === 0) this.progressMs = this.options.nowMs();
+    this.requests.set(request.id, { sink, left: request.sampling.n, n: request.sampling.n });
+    this.commands.submit(request);
+    this.arm();
+  }
+
+  abort(id: number): void {
+    if (!this.requests.has(id)) return;
+    this.commands.abort(id);
+    this.arm();
+  }
+
+  finish(id: number, index: number, tokensKept: number): void {
+    if (!this.requests.has(id)) return;
+    this.commands.finish(id, index, tokensKept);
+    this.arm();
+  }
+
+  admin(call: AdminCall | { readonly call: 'hang' }): Promise<void> {
+    if (call.call === 'drain') this.draining = true;
+    if (this.state !== 'running') return Promise.reject(new EngineDownError(1000));
+    const order = this.orders++;
+    return new Promise((resolve, reject) => {
+      this.answers.set(order, { resolve, reject });
+      this.post({ order, call });
+    });
+  }
+
+  /** Throws away the thread as it is: tests of what happens then. */
+  kill(): void {
+    void this.worker?.terminate();
+  }
+
+  async close(): Promise<void> {
+    this.state = 'closed';
+    clearInterval(this.watch);
+    if (this.restartTimer !== null) clearTimeout(this.restartTimer);
+    const { worker } = this;
+    this.worker = null;
+    this.failAll();
+    await worker?.terminate();
+  }
+
+  private launch(): void {
+    // A page of this thread's own cells starts from zero with each thread.
+    this.status.signals.fill(0);
+    const here = import.meta.url;
+    const typescript = here.endsWith('.ts');
+    const file = new URL(typescript ? './engine-thread.ts' : './engine-thread.js', here);
+    const worker = new Worker(file, {
+      workerData: { ...this.options.thread, status: this.status.buffer } satisfies EngineThreadOptions,
+      execArgv: typescript ? ['--import', import.meta.resolve('tsx')] : [],
+    });
+    this.worker = worker;
+    let failure = 'the thread ended';
+    worker.on('message', (message: FromEngine) => {
+      if (this.worker === worker) this.receive(message);
+    });
+    worker.on('error', (error) => {
+      failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    });
+    worker.on('exit', () => {
+      if (this.worker === worker) this.lost('crashed', failure);
+    });
+  }
+
+  private receive(message: FromEngine): void {
+    if (message.kind === 'report') {
+      this.progressMs = this.options.nowMs();
+      readReport(message, this.sinkOf, this.ended, this.touched);
+      for (const sink of this.touched) sink.stepEnd(message.endNs);
+      this.touched.length = 0;
+      const { signals } = this.status;
+      Atomics.add(signals, 1, 1);
+      Atomics.notify(signals, 1);
+    } else if (message.kind === 'answer') {
+      const waiting = this.answers.get(message.order);
+      this.answers.delete(message.order);
+      if (message.error === null) waiting?.resolve();
+      else waiting?.reject(new Error(message.error));
+    } else {
+      this.state = 'running';
+      this.progressMs = this.options.nowMs();
+      this.options.onEvent?.('started', '');
+      this.ready?.resolve();
+      this.ready = null;
+      if (this.draining) void this.admin({ call: 'drain' }).catch(() => {});
+    }
+  }
+
+  private readonly sinkOf = (id: number): EngineSink | undefined => this.requests.get(id)?.sink;
+
+  private readonly ended = (id: number): void => {
+    const live = this.requests.get(id);
+    if (live !== undefined && --live.left === 0) this.requests.delete(id);
+  };
+
+  /** Steps that end reset the patience; so does a report (rejections, aborts). */
+  private watchProgress(): void {
+    if (this.state !== 'running') return;
+    const { stepsDone } = this.status;
+    const nowMs = this.options.nowMs();
+    if (stepsDone !== this.progress) {
+      this.progress = stepsDone;
+      this.progressMs = nowMs;
+      this.restartDelayMs = this.options.restartMs;
+    }
+    if (this.stalledMs > this.options.hangMs) this.lost('hung', `no step has ended for ${Math.round(this.stalledMs)} ms`);
+  }
+
+  /** The thread is gone or given up: its requests end, and another is started after a pause. */
+  private lost(how: 'crashed' | 'hung', detail: string): void {
+    const { worker } = this;
+    this.worker = null;
+    void worker?.terminate();
+    this.options.onEvent?.(how, detail);
+    if (this.ready !== null) {
+      this.ready.reject(new Error(`the engine thread did not start: ${detail}`));
+      this.ready = null;
+      this.state = 'closed';
+      return;
+    }
+    if (this.state === 'closed') return;
+    this.state = 'restarting';
+    this.failAll();
+    this.restarts++;
+    this.restartAtMs = this.options.nowMs() + this.restartDelayMs;
+    this.options.onEvent?.('restarting', `in ${this.restartDelayMs} ms`);
+    this.restartTimer = setTimeout(() => this.launch(), this.restartDelayMs);
+    this.restartDelayMs = Math.min(2 * this.restartDelayMs, this.options.restartMaxMs);
+  }
+
+  private failAll(): void {
+    this.commands.take();
+    const lost = [...this.requests.values()];
+    this.requests.clear();
+    for (const { sink, n } of lost) {
+      for (let index = 0; index < n; index++) {
+        sink.finished(index, 'error', { outputTokens: 0, stopTokenId: NONE, rejection: null });
+      }
+      sink.stepEnd(0);
+    }
+    for (const { reject } of this.answers.values()) reject(new EngineDownError(this.options.restartMs));
+    this.answers.clear();
+  }
+
+  private arm(): void {
+    if (this.flushArmed) return;
+    this.flushArmed = true;
+    setImmediate(this.flush);
+  }
+
+  private readonly flush = (): void => {
+    this.flushArmed = false;
+    if (this.commands.empty || this.state !== 'running') return;
+    const commands = this.commands.take();
+    this.worker?.postMessage(commands satisfies ToEngine, [commands.buffer as ArrayBuffer]);
+    this.signal();
+  };
+
+  private post(message: ToEngine): void {
+    this.worker?.postMessage(message);
+    this.signal();
+  }
+
+  /** Wakes a thread that waits for the next moment of its clock. */
+  private signal(): void {
+    const { signals } = this.status;
+    Atomics.add(signals, 0, 1);
+    Atomics.notify(signals, 0);
+  }
+}

@@ -1,0 +1,250 @@
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { DeviceSpec } from '../../backends/simulated/device.ts';
+import {
+  type AnswerText,
+  type DeviceFault,
+  FaultSchedule,
+  type MemoryPlan,
+  ModelledHostTimer,
+  type ModelShape,
+  RooflineTimingModel,
+  SimulatedBackend,
+  SyntheticProbabilities,
+  TextWriter,
+} from '../../backends/simulated/index.ts';
+import { type EngineConfig, type EngineEvents, VirtualClock } from '../../core/index.ts';
+import type { AdminCall, InjectedFault } from '../../gateway/engine-link.ts';
+import { attachMetricsPage, EngineMetrics } from '../../observability/index.ts';
+import { wallNs } from '../system-clock.ts';
+import { readCommands } from './command-wire.ts';
+import { EngineHost } from './engine-host.ts';
+import { Pacer } from './pacer.ts';
+import { type LogprobSource, ReportWriter } from './report-wire.ts';
+import { StatusPage } from './status-page.ts';
+
+/** What the engine thread is started with; plain values and shared memory. */
+export interface EngineThreadOptions {
+  readonly engine: EngineConfig;
+  readonly model: ModelShape;
+  readonly device: DeviceSpec;
+  readonly tensorParallel: number;
+  readonly memory: MemoryPlan;
+  readonly faults: readonly DeviceFault[];
+  readonly seed: number;
+  readonly text: AnswerText;
+  readonly vocabularySize: number;
+  /** Wall seconds per engine second; 0 = as fast as the gateway reads. */
+  readonly timeScale: number;
+  readonly status: SharedArrayBuffer;
+  readonly metrics: SharedArrayBuffer;
+}
+
+/** Gateway to engine: an array of commands, or an order that is answered by its number. */
+export type ToEngine = Float64Array | { readonly order: number; readonly call: AdminCall | { readonly call: 'hang' } };
+/** Engine to gateway: the report of a step, or the answer to an order. */
+export type FromEngine =
+  | { readonly kind: 'report'; readonly words: Int32Array; readonly floats: Float64Array | null; readonly endNs: number }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'answer'; readonly order: number; readonly error: string | null };
+
+/** Reports that the gateway has not read yet, before the engine waits for it. */
+const REPORTS_AHEAD_MAX = 16;
+/** Below this the thread waits by itself, since timers are a millisecond coarse. */
+const TIMER_GRAIN_NS = 2e6;
+/** The loop turns at least this often, so that its heartbeat shows that it lives. */
+const IDLE_MS = 200;
+/** Turns before the event loop gets its share. */
+const TURNS_MAX = 64;
+const SAMPLE_NS = 1e9;
+
+/** The loop of the engine thread: commands in, due steps, reports out, wait. */
+class EngineThread {
+  private readonly port: MessagePort;
+  private readonly host: EngineHost;
+  private readonly pacer: Pacer;
+  private readonly status: StatusPage;
+  private readonly reports: ReportWriter;
+  private readonly metrics: EngineMetrics;
+  private readonly faults: FaultSchedule;
+  private readonly clock = new VirtualClock();
+  private reportsSent = 0;
+  private heartbeats = 0;
+  private nextSampleNs = 0;
+  private timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
+
+  constructor(port: MessagePort, options: EngineThreadOptions) {
+    this.port = port;
+    this.status = new StatusPage(options.status);
+    this.pacer = new Pacer(this.clock, options.timeScale, wallNs);
+    this.reports = new ReportWriter(logprobSource(options.vocabularySize));
+    this.faults = new FaultSchedule(options.faults);
+    const { engine: config, memory, model, device, tensorParallel } = options;
+    const timing = new RooflineTimingModel(model, device, config.blockSize, {
+      tensorParallel,
+      tokensPerStepMax: config.tokensPerStepMax,
+    });
+    const backend = new SimulatedBackend({
+      clock: this.clock,
+      device,
+      tensorParallel,
+      memory,
+      timing,
+      stepsInFlight: config.stepsInFlight,
+      stepsMax: 1,
+      acceptance: null,
+      faults: this.faults,
+      writer: new TextWriter(options.text, options.seed, config.sequencesMax),
+    });
+    this.metrics = new EngineMetrics(attachMetricsPage(options.metrics), { config, backend });
+    this.host = new EngineHost({
+      config,
+      backend,
+      clock: this.clock,
+      pacer: this.pacer,
+      hostTimer: new ModelledHostTimer(),
+      reports: this.reports,
+      events: [this.metrics as EngineEvents],
+    });
+    port.on('message', (message: ToEngine) => {
+      this.receive(message);
+      this.wake();
+    });
+    this.send({ kind: 'ready' });
+    this.turn();
+  }
+
+  private wake(): void {
+    if (this.timer !== null) {
+      clearTimeout(this.timer as NodeJS.Timeout);
+      clearImmediate(this.timer as NodeJS.Immediate);
+    }
+    this.turn();
+  }
+
+  private turn(): void {
+    for (let i = 0; i < TURNS_MAX; i++) {
+      for (let held = receiveMessageOnPort(this.port); held !== undefined; held = receiveMessageOnPort(this.port)) {
+        this.receive(held.message);
+      }
+      if (this.gatewayBehind()) continue;
+      const ran = this.pacer.runDue();
+      this.report();
+      this.publish();
+      if (ran) continue;
+      const waitNs = this.pacer.untilNextNs();
+      if (waitNs >= TIMER_GRAIN_NS) {
+        this.timer = setTimeout(() => this.turn(), Math.min(IDLE_MS, Math.floor(waitNs / 1e6) - 1));
+        return;
+      }
+      if (waitNs > 0) Atomics.wait(this.status.signals, 0, this.status.signals[0]!, waitNs / 1e6);
+    }
+    this.timer = setImmediate(() => this.turn());
+  }
+
+  private receive(message: ToEngine): void {
+    if (message instanceof Float64Array) {
+      this.host.now(() => readCommands(message, this.host));
+      this.report();
+      return;
+    }
+    let error: string | null = null;
+    try {
+      this.obey(message.call);
+    } catch (failure) {
+      error = failure instanceof Error ? failure.message : String(failure);
+    }
+    this.send({ kind: 'answer', order: message.order, error });
+  }
+
+  private obey(order: AdminCall | { readonly call: 'hang' }): void {
+    const { engine } = this.host;
+    switch (order.call) {
+      case 'drain':
+        engine.drain();
+        break;
+      case 'reset-prefix-cache':
+        engine.kv.resetPrefixCache();
+        break;
+      case 'check':
+        engine.check(this.clock.nowNs());
+        break;
+      case 'inject-fault':
+        this.faults.add(faultNow(order.fault, this.clock.nowNs(), (ns) => this.pacer.engineNs(ns)));
+        break;
+      case 'hang':
+        for (;;);
+    }
+  }
+
+  /** Waits a moment for a gateway that has many reports to read; true when it still has. */
+  private gatewayBehind(): boolean {
+    const { signals } = this.status;
+    const read = Atomics.load(signals, 1);
+    if (((this.reportsSent - read) | 0) <= REPORTS_AHEAD_MAX) return false;
+    Atomics.wait(signals, 1, read, 1);
+    this.beat();
+    return true;
+  }
+
+  private report(): void {
+    if (this.reports.empty) return;
+    this.reportsSent = (this.reportsSent + 1) | 0;
+    const report = this.reports.take(wallNs());
+    const transfer = report.floats === null ? [report.words.buffer] : [report.words.buffer, report.floats.buffer];
+    this.port.postMessage({ kind: 'report', ...report } satisfies FromEngine, transfer as ArrayBuffer[]);
+  }
+
+  private beat(): void {
+    this.status.set('heartbeats', ++this.heartbeats);
+  }
+
+  private publish(): void {
+    const { status } = this;
+    const { engine } = this.host;
+    const { pool } = engine.kv;
+    this.beat();
+    status.set('stepsDone', engine.totals.submissions + engine.totals.failedSubmissions);
+    status.set('runningSequences', engine.scheduler.running.length);
+    status.set('waitingSequences', engine.scheduler.waiting.size + engine.held);
+    status.set('swappedSequences', engine.scheduler.swapped.size);
+    status.set('blocksTotal', engine.config.blocksTotal);
+    status.set('blocksUsed', pool.used);
+    status.set('blocksCached', engine.kv.blocksCached);
+    status.set('outputTokens', engine.totals.outputTokens);
+    status.set('engineNs', this.clock.nowNs());
+    status.set('paceErrorLastNs', this.pacer.lastErrorNs);
+    const nowNs = wallNs();
+    if (nowNs < this.nextSampleNs) return;
+    this.nextSampleNs = nowNs + SAMPLE_NS;
+    status.set('paceErrorP99Ns', this.pacer.errorP99Ns);
+    this.metrics.sample(this.clock.nowNs());
+  }
+
+  private send(message: FromEngine): void {
+    this.port.postMessage(message);
+  }
+}
+
+function faultNow(fault: InjectedFault, nowNs: number, engineNs: (wallNs: number) => number): DeviceFault {
+  switch (fault.kind) {
+    case 'slow':
+      return { kind: 'slow', fromNs: nowNs, toNs: nowNs + engineNs(fault.seconds * 1e9), factor: fault.factor };
+    case 'unhealthy':
+      return { kind: 'unhealthy', fromNs: nowNs, toNs: nowNs + engineNs(fault.seconds * 1e9), gpu: null };
+    default:
+      return { kind: fault.kind, atNs: nowNs, message: `injected: ${fault.kind}` };
+  }
+}
+
+function logprobSource(vocabularySize: number): LogprobSource {
+  const probabilities = new SyntheticProbabilities(vocabularySize);
+  return {
+    fill(token, previous, top, floats, at, ids, idsAt) {
+      probabilities.alternatives(token, previous, top, ids, idsAt, floats, at + 1);
+      floats[at] = Math.log(probabilities.chosen(token, previous));
+      for (let i = 1; i <= top; i++) floats[at + i] = Math.log(floats[at + i]!);
+    },
+  };
+}
+
+new EngineThread(parentPort!, workerData as EngineThreadOptions);

@@ -1,0 +1,183 @@
+import type { FinishReason, RejectionReason } from '../../core/index.ts';
+import type { EngineSink, FinishDetail, TokenLogprobs } from '../../gateway/engine-link.ts';
+
+/**
+ * What one step has to say, from the engine thread to the gateway, as one message: whole numbers in `words`,
+ * log-probabilities in `floats` (in the order of their records).
+ *
+ *     TOKENS   id index count top ids[count] topIds[count * top]      top = -1: no log-probabilities
+ *     ADMITTED id index cachedPromptTokens
+ *     FINISHED id index reason outputTokens stopTokenId rejection
+ *     PROMPT   id count top topIds[count * top]
+ */
+const TOKENS = 1;
+const ADMITTED = 2;
+const FINISHED = 3;
+const PROMPT = 4;
+
+const REASONS: readonly FinishReason[] = ['stop', 'length', 'abort', 'rejected', 'timeout', 'error'];
+const REJECTIONS: readonly RejectionReason[] = [
+  'prompt-empty',
+  'prompt-too-long',
+  'never-fits',
+  'prompt-exceeds-step',
+  'queue-full',
+  'deadline-passed',
+  'draining',
+  'device-lost',
+];
+
+export interface StepReport {
+  readonly words: Int32Array;
+  readonly floats: Float64Array | null;
+  /** Wall time at which the engine had applied the step, ns. */
+  readonly endNs: number;
+}
+
+/** Fills the floats and ids of the alternatives of one token. */
+export interface LogprobSource {
+  /** Writes the chosen token's log-probability to floats[at] and those of `top` alternatives behind it; their ids to ids[idsAt ..]. */
+  fill(token: number, previous: number, top: number, floats: Float64Array, at: number, ids: Int32Array, idsAt: number): void;
+}
+
+export class ReportWriter {
+  private words = new Int32Array(8192);
+  private length = 0;
+  private floats = new Float64Array(1024);
+  private floatLength = 0;
+  private readonly logprobs: LogprobSource;
+
+  constructor(logprobs: LogprobSource) {
+    this.logprobs = logprobs;
+  }
+
+  get empty(): boolean {
+    return this.length === 0;
+  }
+
+  /** Tokens output[from .. from + count); `top` = null without log-probabilities. `before`: the token before output[0]. */
+  tokens(id: number, index: number, output: Int32Array, from: number, count: number, top: number | null, before: number): void {
+    this.reserve(5 + count + count * (top ?? 0));
+    const { words } = this;
+    words[this.length++] = TOKENS;
+    words[this.length++] = id;
+    words[this.length++] = index;
+    words[this.length++] = count;
+    words[this.length++] = top ?? -1;
+    for (let i = 0; i < count; i++) words[this.length++] = output[from + i]!;
+    if (top === null) return;
+    for (let i = 0; i < count; i++) this.alternatives(output[from + i]!, from + i > 0 ? output[from + i - 1]! : before, top);
+  }
+
+  admitted(id: number, index: number, cachedPromptTokens: number): void {
+    this.reserve(4);
+    this.words.set([ADMITTED, id, index, cachedPromptTokens], this.length);
+    this.length += 4;
+  }
+
+  finished(id: number, index: number, reason: FinishReason, detail: FinishDetail): void {
+    this.reserve(7);
+    const rejection = detail.rejection === null ? -1 : REJECTIONS.indexOf(detail.rejection);
+    this.words.set([FINISHED, id, index, REASONS.indexOf(reason), detail.outputTokens, detail.stopTokenId, rejection], this.length);
+    this.length += 7;
+  }
+
+  /** Log-probabilities of prompt[1 ..]. */
+  prompt(id: number, prompt: Int32Array, top: number): void {
+    const count = prompt.length - 1;
+    this.reserve(4 + count * top);
+    this.words.set([PROMPT, id, count, top], this.length);
+    this.length += 4;
+    for (let i = 1; i < prompt.length; i++) this.alternatives(prompt[i]!, prompt[i - 1]!, top);
+  }
+
+  /** The step's report; the writer is empty then. */
+  take(endNs: number): StepReport {
+    const words = this.words.slice(0, this.length);
+    const floats = this.floatLength === 0 ? null : this.floats.slice(0, this.floatLength);
+    this.length = 0;
+    this.floatLength = 0;
+    return { words, floats, endNs };
+  }
+
+  private alternatives(token: number, previous: number, top: number): void {
+    if (this.floatLength + top + 1 > this.floats.length) {
+      const larger = new Float64Array(2 * (this.floatLength + top + 1));
+      larger.set(this.floats);
+      this.floats = larger;
+    }
+    this.logprobs.fill(token, previous, top, this.floats, this.floatLength, this.words, this.length);
+    this.floatLength += top + 1;
+    this.length += top;
+  }
+
+  private reserve(count: number): void {
+    if (this.length + count <= this.words.length) return;
+    const larger = new Int32Array(2 * (this.length + count));
+    larger.set(this.words);
+    this.words = larger;
+  }
+}
+
+/** Hands a report to the sinks of its requests and returns those that were called; unknown ids are skipped. `ended` hears of each finished sequence. */
+export function readReport(
+  report: StepReport,
+  sinkOf: (id: number) => EngineSink | undefined,
+  ended: (id: number) => void,
+  touched: EngineSink[],
+): void {
+  const { words } = report;
+  const floats = report.floats ?? NO_FLOATS;
+  let at = 0;
+  let floatsAt = 0;
+  const note = (sink: EngineSink | undefined) => {
+    if (sink !== undefined && touched[touched.length - 1] !== sink) touched.push(sink);
+    return sink;
+  };
+  while (at < words.length) {
+    const id = words[at + 1]!;
+    const sink = note(sinkOf(id));
+    const code = words[at]!;
+    if (code === TOKENS) {
+      const count = words[at + 3]!;
+      const top = words[at + 4]!;
+      const ids = at + 5;
+      at = ids + count;
+      let logprobs: TokenLogprobs | null = null;
+      if (top >= 0) {
+        logprobs = unpack(words, at, floats, floatsAt, count, top);
+        at += count * top;
+        floatsAt += count * (top + 1);
+      }
+      sink?.tokens(words[ids - 3]!, words, ids, count, logprobs);
+    } else if (code === ADMITTED) {
+      sink?.admitted(words[at + 2]!, words[at + 3]!);
+      at += 4;
+    } else if (code === FINISHED) {
+      const rejection = words[at + 6]! < 0 ? null : REJECTIONS[words[at + 6]!]!;
+      const detail = { outputTokens: words[at + 4]!, stopTokenId: words[at + 5]!, rejection };
+      sink?.finished(words[at + 2]!, REASONS[words[at + 3]!]!, detail);
+      ended(id);
+      at += 7;
+    } else {
+      const count = words[at + 2]!;
+      const top = words[at + 3]!;
+      sink?.promptLogprobs(unpack(words, at + 4, floats, floatsAt, count, top));
+      at += 4 + count * top;
+      floatsAt += count * (top + 1);
+    }
+  }
+}
+
+const NO_FLOATS = new Float64Array(0);
+
+function unpack(words: Int32Array, at: number, floats: Float64Array, floatsAt: number, count: number, top: number): TokenLogprobs {
+  const chosen = new Float64Array(count);
+  const topLogprobs = new Float64Array(count * top);
+  for (let i = 0; i < count; i++) {
+    const from = floatsAt + i * (top + 1);
+    chosen[i] = floats[from]!;
+    for (let j = 0; j < top; j++) topLogprobs[i * top + j] = floats[from + 1 + j]!;
+  }
+  return { top, chosen, topIds: words.slice(at, at + count * top), topLogprobs };
+}
