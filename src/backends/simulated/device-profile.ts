@@ -1,0 +1,99 @@
+/**
+ * Measured kernel times of one kind of GPU, as data. Made by `twinfer calibrate` from kernel tables, never written by hand. All times are
+ * whole nanoseconds inside a CUDA graph; sizes are per GPU.
+ */
+export interface DeviceProfile {
+  readonly formatVersion: 1;
+  /** Name of the `DeviceSpec` that was measured. */
+  readonly device: string;
+  readonly createdOn: string;
+  readonly sources: readonly ProfileSource[];
+  /** The fastest that any measurement in the tables achieved; no prediction is faster than these allow. */
+  readonly peaks: MeasuredPeaks;
+  readonly gemm: { readonly bf16: GemmTable; readonly fp8: GemmTable };
+  readonly contextAttention: readonly ContextAttentionTable[];
+  readonly generationAttention: readonly GenerationAttentionTable[];
+  readonly moe: readonly MoeTable[];
+  readonly allReduce: readonly CollectiveTable[];
+  readonly nccl: readonly CollectiveTable[];
+  readonly elementwise: ElementwiseTime;
+  readonly residuals: readonly ProfileResidual[];
+}
+
+export interface ProfileSource {
+  readonly file: string;
+  readonly framework: string;
+  readonly version: string;
+  readonly device: string;
+  readonly rows: number;
+  readonly sha256: string;
+}
+
+export interface MeasuredPeaks {
+  readonly hbmBytesPerSecond: number;
+  readonly bf16FlopsPerSecond: number;
+  readonly fp8FlopsPerSecond: number;
+}
+
+/** y[m, n] = x[m, k] w[k, n]. `ns[((i * ks.length) + j) * ms.length + l]` is the time at (ns[i], ks[j], ms[l]). */
+export interface GemmTable {
+  readonly ms: readonly number[];
+  readonly ns: readonly number[];
+  readonly ks: readonly number[];
+  readonly timesNs: readonly number[];
+}
+
+/** Causal attention of `batch` prompts of `tokens` each; `timesNs[i * tokens.length + j]` at (batches[i], tokens[j]); 0 = not measured. */
+export interface ContextAttentionTable {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly batches: readonly number[];
+  readonly tokens: readonly number[];
+  readonly timesNs: readonly number[];
+}
+
+/** One new token of `batch` sequences of `context` each; layout as above. */
+export interface GenerationAttentionTable {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly batches: readonly number[];
+  readonly contexts: readonly number[];
+  readonly timesNs: readonly number[];
+}
+
+/** One MoE block (gate and up, activation, down) of a GPU that holds `intermediateSize` columns of every expert, by tokens of the step. */
+export interface MoeTable {
+  readonly format: 'bf16' | 'fp8';
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly experts: number;
+  readonly expertsPerToken: number;
+  readonly tokens: readonly number[];
+  readonly timesNs: readonly number[];
+}
+
+/** All-reduce of 16-bit elements. */
+export interface CollectiveTable {
+  readonly gpus: number;
+  readonly elements: readonly number[];
+  readonly timesNs: readonly number[];
+}
+
+/** An element-wise kernel takes floorNs + bytes / bytesPerSecond. */
+export interface ElementwiseTime {
+  readonly floorNs: number;
+  readonly bytesPerSecond: number;
+}
+
+/** How far predictions of points that were left out are from the measured ones, as ratios. */
+export interface ProfileResidual {
+  readonly table: string;
+  /** What was left out at a time. */
+  readonly leftOut: string;
+  readonly points: number;
+  readonly medianAbsError: number;
+  readonly p90AbsError: number;
+  readonly bias: number;
+}

@@ -1,0 +1,103 @@
+/**
+ * What an inference engine adds to the device's kernels, as data: coefficients fitted to serving measurements. All are times in
+ * nanoseconds and not negative, or factors on kernel times of the device profile. Which effects matter: inference-sim/training and
+ * vLLM 0.15 (`v1/worker/gpu_model_runner.py`, `v1/engine/core.py`).
+ */
+export interface EngineHostProfile {
+  readonly formatVersion: 1;
+  /** For example `vllm-0.15`. */
+  readonly engine: string;
+  readonly createdOn: string;
+  /** Files and commands that the numbers come from. */
+  readonly sources: readonly string[];
+
+  /** Per step: input preparation, launch of the graph, sampler, the way to the worker and back. */
+  readonly perStepNs: number;
+  /** The same with tensor parallelism: workers are processes of their own. */
+  readonly perStepTensorParallelNs: number;
+  readonly perLayerNs: number;
+  /** Per kernel that no table of the device profile covers (norms, rotary embedding, activation), the gap before it included. */
+  readonly perKernelNs: number;
+  /** Per row of the step. */
+  readonly perSequenceNs: number;
+  /** Per token that the step samples. */
+  readonly perOutputTokenNs: number;
+  /** Per sampled row and vocabulary entry, where top-p or top-k is set: the sampler sorts. */
+  readonly samplingNsPerVocab: number;
+  /** Per layer of a step of prompts that still fits a captured size: attention runs between pieces of the graph. */
+  readonly piecewiseNsPerLayer: number;
+  /** Per layer and kernel of a step beyond the captured graphs: launched one by one. */
+  readonly eagerNsPerLayerKernel: number;
+
+  /** vLLM `cudagraph_capture_sizes`: 1, 2, 4, then every 8 up to 256, then every 16, up to min(this, sequences * the next). */
+  readonly captureTokensMax: number;
+  readonly captureTokensPerSequence: number;
+
+  /** Of a request: before the engine sees it and after its last token. */
+  readonly requestBeforeNs: number;
+  readonly requestAfterNs: number;
+  /** Tokeniser and API, before the engine sees the request. */
+  readonly perPromptTokenNs: number;
+  /** Before the client sees its first token, per sequence that runs then. */
+  readonly firstTokenNsPerSequence: number;
+
+  /** Fused MoE kernels compile for new shapes: the step of the n-th first-time prompt stalls. null = never. */
+  readonly moeStalls: { readonly coldPrompts: readonly number[]; readonly stallNs: number } | null;
+
+  /** Factors on the times of the device profile, within HOST_PROFILE_BOUNDS.scale. */
+  readonly scale: DeviceTimeScale;
+}
+
+export interface DeviceTimeScale {
+  readonly gemm: number;
+  readonly moe: number;
+  readonly decodeAttention: number;
+  readonly prefillAttention: number;
+  readonly allReduce: number;
+  readonly elementwise: number;
+}
+
+/**
+ * Physical bounds of a fit. Times: from nothing to what a slow host could take. Factors: below 1 only by the spread between kernel
+ * versions; a model refuses to be faster than the roofline of the measured peaks whatever they are.
+ */
+export const HOST_PROFILE_BOUNDS = {
+  stepNs: [0, 5_000_000],
+  layerNs: [0, 200_000],
+  kernelNs: [500, 10_000],
+  sequenceNs: [0, 50_000],
+  samplingNsPerVocab: [0, 2],
+  requestNs: [0, 50_000_000],
+  perPromptTokenNs: [0, 100_000],
+  stallNs: [0, 10_000_000_000],
+  scale: {
+    gemm: [0.9, 1.3],
+    moe: [0.8, 1.6],
+    decodeAttention: [0.85, 1.4],
+    prefillAttention: [0.85, 1.5],
+    allReduce: [0.9, 2],
+    elementwise: [0.8, 3],
+  },
+} as const;
+
+/** Device times as the tables have them and an engine that costs nothing: what is measured is added to this. */
+export const UNIT_SCALE: DeviceTimeScale = {
+  gemm: 1,
+  moe: 1,
+  decodeAttention: 1,
+  prefillAttention: 1,
+  allReduce: 1,
+  elementwise: 1,
+};
+
+/** Tokens of the largest graph that is captured for batches of `sequencesMax` (vLLM `VllmConfig._set_cudagraph_sizes`). */
+export function captureTokensLimit(profile: EngineHostProfile, sequencesMax: number): number {
+  return Math.min(profile.captureTokensMax, profile.captureTokensPerSequence * sequencesMax);
+}
+
+/** Tokens that a graph replays for a step of `tokens`: the next captured size; `tokens` itself beyond `limit`. */
+export function paddedTokens(tokens: number, limit: number): number {
+  if (tokens > limit || tokens <= 2) return tokens;
+  const padded = tokens <= 4 ? 4 : tokens <= 256 ? Math.ceil(tokens / 8) * 8 : Math.ceil(tokens / 16) * 16;
+  return Math.min(padded, limit);
+}
