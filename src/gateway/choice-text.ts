@@ -1,3 +1,4 @@
+import { jsonContent } from './answer/answer-shape.ts';
 import { IncrementalDecoder, type Tokenizer } from '../tokenizer/index.ts';
 
 /**
@@ -15,8 +16,12 @@ export class ChoiceText {
   /** Stop strings count from the token after these on, as in vLLM. */
   private readonly tokensMin: number;
   private held = '';
+  private readonly tokenizer: Tokenizer;
+  private readonly skipSpecialTokens: boolean;
 
   constructor(tokenizer: Tokenizer, skipSpecialTokens: boolean, stop: readonly string[], includeStop: boolean, tokensMin: number) {
+    this.tokenizer = tokenizer;
+    this.skipSpecialTokens = skipSpecialTokens;
     this.decoder = new IncrementalDecoder(tokenizer, skipSpecialTokens);
     this.stop = stop;
     this.includeStop = includeStop;
@@ -30,6 +35,21 @@ export class ChoiceText {
     if (this.stop.length === 0 || this.tokens <= this.tokensMin) return text;
     this.held += text;
     return this.found() ?? this.release();
+  }
+
+  /**
+   * The same as the content of a JSON string in ASCII. The way of nearly every streamed token: between two characters, and
+   * without stop strings, a token's text stands in the tokenizer's table.
+   */
+  pushJson(id: number): string {
+    if (this.tokens > 0 && this.stop.length === 0 && this.skipSpecialTokens && this.decoder.between) {
+      const piece = this.tokenizer.jsonPiece(id);
+      if (piece !== null) {
+        this.tokens++;
+        return piece;
+      }
+    }
+    return jsonContent(this.push(id));
   }
 
   /** What is left when the sequence has ended by itself. */

@@ -126,6 +126,11 @@ export class GenerationRun {
     this.end('aborted');
   }
 
+  /** The operator ends it: the choices that are open finish as `abort`, with what they have. */
+  abort(): void {
+    for (const id of this.ids) this.link.abort(id);
+  }
+
   get usage(): Usage {
     let outputTokens = 0;
     for (const choice of this.choices) outputTokens += choice.text.tokens;
@@ -186,7 +191,7 @@ export class GenerationRun {
 
   private end(outcome: CallOutcome): void {
     this.ended = true;
-    if (outcome !== 'completed') for (const id of this.ids) this.link.abort(id);
+    if (outcome !== 'completed') this.abort();
     this.listener.ended(outcome, this.usage);
   }
 }

@@ -1,0 +1,78 @@
+import type { GenerationCall } from '../api/index.ts';
+import type { Choice, Usage } from '../generation-run.ts';
+import { type AnswerIdentity, type AnswerShape, event, type FinishedChoice, HOLE, split, type TokenDetail, usageObject } from './answer-shape.ts';
+import type { TokenNames } from './token-logprobs.ts';
+
+/** /v1/completions: text, with log-probabilities as parallel lists (OpenAI's API reference, "completion object"). */
+export class CompletionShape implements AnswerShape {
+  readonly identity: AnswerIdentity;
+  readonly suffix: string;
+  readonly done = 'data: [DONE]\n\n';
+  private readonly names: TokenNames;
+
+  constructor(identity: AnswerIdentity, names: TokenNames) {
+    this.identity = identity;
+    this.names = names;
+    this.suffix = split(this.chunk(0, HOLE, null, null)).suffix;
+  }
+
+  opening(): string {
+    return '';
+  }
+
+  prefix(choice: Choice): string {
+    return split(this.chunk(choice.index, HOLE, null, null)).prefix;
+  }
+
+  detailed(choice: Choice, text: string, detail: TokenDetail, usage: Usage | null): string {
+    const { logprob } = detail;
+    const logprobs = logprob === null ? null : this.names.completion([logprob], [logprob.id], [detail.textOffset]);
+    const chunk = this.chunk(choice.index, text, logprobs, null, detail.tokenIds);
+    return event(usage === null ? chunk : { ...chunk, usage: usageObject(usage) });
+  }
+
+  closing(choice: Choice, usage: Usage | null): string {
+    const chunk = this.chunk(choice.index, '', null, choice);
+    return event(usage === null ? chunk : { ...chunk, usage: usageObject(usage) });
+  }
+
+  usage(usage: Usage): string {
+    return event({ ...this.head(), choices: [], usage: usageObject(usage) });
+  }
+
+  body(call: GenerationCall, choices: readonly FinishedChoice[], usage: Usage): object {
+    return {
+      ...this.head(),
+      choices: choices.map(({ choice, text, tokenIds, promptIds, logprobs, logprobIds, textOffsets }) => ({
+        index: choice.index,
+        text,
+        logprobs: logprobs === null ? null : this.names.completion(logprobs, logprobIds, textOffsets),
+        finish_reason: choice.finishReason,
+        stop_reason: choice.stopReason,
+        ...(call.returnTokenIds ? { token_ids: tokenIds, prompt_token_ids: [...promptIds] } : {}),
+      })),
+      usage: usageObject(usage),
+    };
+  }
+
+  private head(): object {
+    const { id, created, model } = this.identity;
+    return { id, object: 'text_completion', created, model, system_fingerprint: null };
+  }
+
+  private chunk(index: number, text: string, logprobs: object | null, ended: Choice | null, tokenIds: readonly number[] | null = null): object {
+    return {
+      ...this.head(),
+      choices: [
+        {
+          index,
+          text,
+          logprobs,
+          finish_reason: ended?.finishReason ?? null,
+          ...(ended === null ? {} : { stop_reason: ended.stopReason }),
+          ...(tokenIds === null ? {} : { token_ids: tokenIds }),
+        },
+      ],
+    };
+  }
+}

@@ -1,0 +1,153 @@
+import type { FastifyReply } from 'fastify';
+import type { Tokenizer } from '../../tokenizer/index.ts';
+import { type ApiError, errorBody } from '../api/index.ts';
+import type { TokenLogprobs } from '../engine-link.ts';
+import type { CallOutput, Choice, GenerationPlan, Usage } from '../generation-run.ts';
+import { SseWriter } from '../sse-writer.ts';
+import { type AnswerShape, event, jsonContent } from './answer-shape.ts';
+import { tokenLogprob } from './token-logprobs.ts';
+
+export interface StreamOptions {
+  readonly tokenizer: Tokenizer;
+  readonly bufferBytesMax: number;
+  /** Each write is preceded by a comment with the wall time of the step's end, ns. */
+  readonly stepTimes: boolean;
+  /** The call failed before anything was sent. */
+  readonly refused: (error: ApiError) => void;
+  /** The client reads too slowly and was cut off. */
+  readonly cutOff: () => void;
+  /** Usage so far. */
+  readonly usageNow: () => Usage;
+}
+
+/** State of one choice in the stream. */
+interface ChoiceStream {
+  readonly prefix: string;
+  opened: boolean;
+  characters: number;
+}
+
+/**
+ * An answer as server-sent events: one event per token, those of one step in one write. The status line waits for the first of
+ * them, so that a call which the engine refuses still gets its own status; after that errors are events of a stream that ends well.
+ */
+export class StreamOutput implements CallOutput {
+  private readonly plan: GenerationPlan;
+  private readonly shape: AnswerShape;
+  private readonly options: StreamOptions;
+  private readonly reply: FastifyReply;
+  private readonly writer: SseWriter;
+  private readonly streams: ChoiceStream[] = [];
+  /** Nothing but text is asked for: events are put together from parts made before. */
+  private readonly plain: boolean;
+  private complete = false;
+  private promptDetail: TokenLogprobs | null = null;
+
+  constructor(reply: FastifyReply, plan: GenerationPlan, shape: AnswerShape, options: StreamOptions) {
+    this.reply = reply;
+    this.plan = plan;
+    this.shape = shape;
+    this.options = options;
+    this.writer = new SseWriter(reply.raw, options.bufferBytesMax);
+    const { call } = plan;
+    this.plain = call.logprobs === null && !call.returnTokenIds && !call.continuousUsage;
+  }
+
+  tokens(choice: Choice, ids: Int32Array, at: number, count: number, logprobs: TokenLogprobs | null): void {
+    const stream = this.open(choice);
+    const { writer, shape } = this;
+    for (let i = 0; i < count; i++) {
+      const id = ids[at + i]!;
+      if (this.plain) {
+        writer.add(stream.prefix + choice.text.pushJson(id) + shape.suffix);
+      } else {
+        const text = choice.text.push(id);
+        const { call } = this.plan;
+        const detail = {
+          logprob: call.logprobs === null || logprobs === null ? null : tokenLogprob(logprobs, i, id, alternatives(this.plan)),
+          tokenIds: call.returnTokenIds ? [id] : null,
+          textOffset: stream.characters,
+        };
+        stream.characters += text.length;
+        writer.add(shape.detailed(choice, text, detail, this.usageNow()));
+      }
+      if (choice.text.stopString !== null) return;
+    }
+  }
+
+  promptLogprobs(_prompt: number, logprobs: TokenLogprobs): void {
+    this.promptDetail = logprobs;
+  }
+
+  finished(choice: Choice): void {
+    const stream = this.open(choice);
+    const rest = choice.text.flush();
+    if (rest !== '') this.writer.add(stream.prefix + jsonContent(rest) + this.shape.suffix);
+    this.writer.add(this.shape.closing(choice, this.usageNow()));
+  }
+
+  done(usage: Usage): void {
+    if (this.plan.call.includeUsage) this.writer.add(this.shape.usage(usage));
+    this.writer.add(this.shape.done);
+    this.complete = true;
+  }
+
+  failed(error: ApiError): void {
+    if (!this.writer.started) {
+      this.options.refused(error);
+      return;
+    }
+    this.writer.add(event(errorBody(error)));
+    this.writer.add(this.shape.done);
+    this.complete = true;
+  }
+
+  flush(stepEndNs: number): void {
+    const { writer, reply, options } = this;
+    if (writer.empty) return;
+    if (!writer.started) reply.hijack();
+    if (options.stepTimes) writer.addFirst(`: step-end ${stepEndNs}\n`);
+    if (!writer.flush(reply.getHeaders())) options.cutOff();
+    else if (this.complete) writer.end();
+  }
+
+  private usageNow(): Usage | null {
+    return this.plan.call.continuousUsage ? this.options.usageNow() : null;
+  }
+
+  /** The choice's state; its first events go out with it: its role, and its prompt where that is echoed. */
+  private open(choice: Choice): ChoiceStream {
+    let stream = this.streams[choice.index];
+    if (stream !== undefined) return stream;
+    stream = { prefix: this.shape.prefix(choice), opened: true, characters: 0 };
+    this.streams[choice.index] = stream;
+    this.writer.add(this.shape.opening(choice));
+    if (this.plan.call.echo) this.echo(choice, stream);
+    return stream;
+  }
+
+  private echo(choice: Choice, stream: ChoiceStream): void {
+    const { call, prompts } = this.plan;
+    const prompt = prompts[choice.prompt]!;
+    const { tokenizer } = this.options;
+    const detail = this.promptDetail;
+    if (call.logprobs === null || detail === null) {
+      const text = tokenizer.decode(prompt, call.skipSpecialTokens);
+      stream.characters += text.length;
+      this.writer.add(stream.prefix + jsonContent(text) + this.shape.suffix);
+      return;
+    }
+    for (let i = 0; i < prompt.length; i++) {
+      const text = tokenizer.pieceText(prompt[i]!);
+      const logprob = i === 0 ? null : tokenLogprob(detail, i - 1, prompt[i]!, alternatives(this.plan));
+      this.writer.add(this.shape.detailed(choice, text, { logprob, tokenIds: null, textOffset: stream.characters }, null));
+      stream.characters += text.length;
+    }
+  }
+}
+
+/** Alternatives in the answer: a chat may ask for none beside the token itself. */
+export function alternatives(plan: GenerationPlan): number {
+  const asked = plan.call.logprobs ?? 0;
+  return plan.call.kind === 'completion' ? Math.max(1, asked) : asked;
+}

@@ -1,0 +1,60 @@
+import type { Logger } from 'pino';
+import type { GatewayMetrics, MetricsPage } from '../observability/index.ts';
+import type { Tokenizer, TokenizerPool } from '../tokenizer/index.ts';
+import type { ServedLimits } from './api/index.ts';
+import type { KeyEntry, KeyRing } from './auth.ts';
+import type { AdmissionBook } from './limits/admission-book.ts';
+import type { KeyLimits } from './limits/rate-limit.ts';
+import type { SaltTable } from './limits/salts.ts';
+import type { EngineLink } from './engine-link.ts';
+
+/** What the gateway is made of; the runtime puts it together. */
+export interface GatewayContext {
+  readonly link: EngineLink;
+  readonly tokenizer: Tokenizer;
+  readonly pool: TokenizerPool;
+  readonly served: ServedLimits;
+  readonly keys: KeyRing;
+  readonly keyLimits: KeyLimits;
+  readonly book: AdmissionBook;
+  readonly salts: SaltTable;
+  readonly metricsPage: MetricsPage;
+  readonly metrics: GatewayMetrics;
+  readonly log: Logger;
+  readonly nowMs: () => number;
+  /** Seconds since 1970, for `created`. */
+  readonly epochSeconds: () => number;
+  readonly settings: GatewaySettings;
+  /** Where a simulated model ends by itself when the client named no maximum; Infinity on a real one. */
+  readonly impliedOutputTokens: (prompt: Int32Array, seed: number | null) => number;
+}
+
+export interface GatewaySettings {
+  readonly version: string;
+  readonly backend: string;
+  /** Running sequences at most, for predictions of the queue. */
+  readonly sequencesMax: number;
+  readonly bodyBytesMax: number;
+  /** How deep a body may nest. */
+  readonly bodyDepthMax: number;
+  readonly headersTimeoutMs: number;
+  /** Whole body must have arrived; the time of the answer is not counted. */
+  readonly requestTimeoutMs: number;
+  /** No request takes longer; clients may ask for less by header `x-request-timeout-ms`. null = none. */
+  readonly generationTimeoutMs: number | null;
+  readonly streamBufferBytesMax: number;
+  readonly connectionsMax: number;
+  /** Work waits and no step has ended for so long: /health says 503. */
+  readonly stallMs: number;
+  readonly corsOrigins: readonly string[];
+  readonly vllmAliases: boolean;
+  /** Each write of a stream is preceded by a comment with the time of the step's end. */
+  readonly stepTimes: boolean;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; null where no key is configured. */
+    key: KeyEntry | null;
+  }
+}

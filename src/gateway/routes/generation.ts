@@ -1,0 +1,186 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import {
+  ApiError,
+  badRequest,
+  checkLength,
+  type GenerationCall,
+  overloaded,
+  parseChat,
+  parseCompletion,
+  parseGenerate,
+  queueFull,
+  rateLimited,
+} from '../api/index.ts';
+import { BodyOutput } from '../answer/body-output.ts';
+import { shapeOf } from '../answer/shape-of.ts';
+import { StreamOutput } from '../answer/stream-output.ts';
+import type { GatewayContext } from '../context.ts';
+import { type CallOutcome, type CallOutput, type GenerationPlan, GenerationRun, type Usage } from '../generation-run.ts';
+import { bodyFingerprint } from '../limits/fingerprint.ts';
+import type { LiveCalls } from '../live-calls.ts';
+import { encodePrompt } from './models.ts';
+
+const TIMEOUT_HEADER = 'x-request-timeout-ms';
+
+/** The endpoints that generate text. */
+export function generationRoutes(app: FastifyInstance, context: GatewayContext, calls: LiveCalls): void {
+  const generation = new Generation(context, calls);
+  app.post('/v1/chat/completions', (request, reply) => generation.answer(request, reply, parseChat(request.body, context.served)));
+  app.post('/v1/completions', (request, reply) => generation.answer(request, reply, parseCompletion(request.body, context.served)));
+  app.post('/generate', (request, reply) => generation.answer(request, reply, parseGenerate(request.body, context.served)));
+}
+
+class Generation {
+  private readonly context: GatewayContext;
+  private readonly calls: LiveCalls;
+  private nextRequestId = 1;
+  private readonly unknownFields = new Set<string>();
+
+  constructor(context: GatewayContext, calls: LiveCalls) {
+    this.context = context;
+    this.calls = calls;
+  }
+
+  /** Resolves when the answer is complete or has begun to stream. Throws ApiError before that. */
+  async answer(request: FastifyRequest, reply: FastifyReply, call: GenerationCall): Promise<FastifyReply> {
+    const { context } = this;
+    const arrivedMs = context.nowMs();
+    context.metrics.received();
+    this.noteUnknown(call);
+    const permit = this.permit(request);
+    let settled = false;
+    try {
+      const plan = await this.plan(request, call);
+      this.enter(request, plan);
+      await new Promise<void>((resolve, reject) => {
+        const ended = (outcome: CallOutcome, usage: Usage) => {
+          settled = true;
+          permit.release(usage.promptTokens + usage.outputTokens, context.nowMs());
+          context.metrics.ended(outcome, call.kind, (context.nowMs() - arrivedMs) / 1000);
+          resolve();
+        };
+        this.run(request, reply, plan, arrivedMs, ended, reject);
+      });
+      return reply;
+    } catch (error) {
+      if (!settled) {
+        permit.release(0, context.nowMs());
+        context.metrics.refused(error instanceof ApiError ? String(error.code ?? error.status) : 'internal_error');
+      }
+      throw error;
+    }
+  }
+
+  private run(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    plan: GenerationPlan,
+    arrivedMs: number,
+    ended: (outcome: CallOutcome, usage: Usage) => void,
+    refused: (error: ApiError) => void,
+  ): void {
+    const { context } = this;
+    const { call } = plan;
+    const id = call.requestId ?? request.id;
+    const identity = { id: `${prefixOf(call)}${id}`, created: context.epochSeconds(), model: call.model ?? context.served.modelNames[0]! };
+    const cutOff = () => run.cancel();
+    const { tokenizer, settings } = context;
+    const shape = shapeOf(call, identity, tokenizer);
+    const output: CallOutput = call.stream
+      ? new StreamOutput(reply, plan, shape, {
+          tokenizer,
+          bufferBytesMax: settings.streamBufferBytesMax,
+          stepTimes: settings.stepTimes && request.headers['x-twinfer-step-times'] === '1',
+          refused,
+          cutOff,
+          usageNow: () => run.usage,
+        })
+      : new BodyOutput(reply, plan, shape, tokenizer, refused);
+    const run: GenerationRun = new GenerationRun(context.link, context.tokenizer, plan, output, {
+      firstToken: () => context.metrics.firstToken((context.nowMs() - arrivedMs) / 1000),
+      tokens: (count) => context.metrics.tokens(count),
+      ended: (outcome, usage) => {
+        this.calls.remove(identity.id, run);
+        this.calls.remove(request.id, run);
+        context.book.completed(context.nowMs());
+        ended(outcome, usage);
+      },
+    });
+    this.calls.add(identity.id, run);
+    if (request.id !== identity.id) this.calls.add(request.id, run);
+    reply.raw.once('close', cutOff);
+    run.start(() => this.nextRequestId++);
+  }
+
+  /** Tokens, lengths, salt and deadline of a call. */
+  private async plan(request: FastifyRequest, call: GenerationCall): Promise<GenerationPlan> {
+    const { context } = this;
+    const prompts: Int32Array[] = [];
+    const outputTokensMax: number[] = [];
+    const impliedOutputTokens: number[] = [];
+    for (const prompt of call.prompts) {
+      const ids = await encodePrompt(context, prompt, call.addSpecialTokens);
+      const checked = checkLength(ids, call, context.served);
+      prompts.push(checked.ids);
+      outputTokensMax.push(Math.max(1, checked.outputTokensMax));
+      const open = call.outputTokensMax === null && !call.sampling.ignoreEos;
+      impliedOutputTokens.push(open ? context.impliedOutputTokens(checked.ids, call.sampling.seed) : Number.POSITIVE_INFINITY);
+    }
+    const reported = call.logprobs;
+    return {
+      call,
+      prompts,
+      outputTokensMax,
+      impliedOutputTokens,
+      cacheSalt: context.salts.intern(request.key?.name ?? null, call.cacheSalt),
+      timeoutMs: timeoutOf(request, context.settings.generationTimeoutMs),
+      logprobs: reported === null ? null : Math.max(1, reported),
+      promptLogprobs: call.sampling.promptLogprobs ?? (call.echo && reported !== null ? Math.max(1, reported) : null),
+    };
+  }
+
+  /** Limits of the key: how often, how many at once. */
+  private permit(request: FastifyRequest): { release(tokens: number, nowMs: number): void } {
+    const result = this.context.keyLimits.enter(request.key, this.context.nowMs());
+    if (result.admitted) return result;
+    throw rateLimited(result.message, result.retryAfterMs);
+  }
+
+  /** Room in the queue, or when there will be. */
+  private enter(request: FastifyRequest, plan: GenerationPlan): void {
+    const { book, link, nowMs, settings } = this.context;
+    const { status } = link;
+    const isRetry = Number(request.headers['x-stainless-retry-count'] ?? 0) > 0;
+    const fingerprint = book.wantsFingerprint ? bodyFingerprint(request.key?.name ?? null, request.body) : 0;
+    const load = {
+      waiting: Math.max(status.waitingSequences, link.live - status.runningSequences),
+      running: status.runningSequences,
+      sequencesMax: settings.sequencesMax,
+    };
+    const admission = book.arrive(nowMs(), fingerprint, isRetry, load, plan.prompts.length * plan.call.sampling.n);
+    if (admission.admitted) return;
+    if (admission.status === 429) throw queueFull(load.waiting, book.waitingMax, admission.retryAfterMs);
+    throw overloaded('overloaded', 'the server is overloaded for longer than a client should wait', admission.retryAfterMs);
+  }
+
+  private noteUnknown(call: GenerationCall): void {
+    for (const field of call.unknownFields) {
+      if (this.unknownFields.has(field) || this.unknownFields.size >= 1000) continue;
+      this.unknownFields.add(field);
+      this.context.log.warn({ field: field.slice(0, 64), endpoint: call.kind }, 'unknown request field is ignored (said once per field)');
+    }
+  }
+}
+
+function prefixOf(call: GenerationCall): string {
+  return call.kind === 'chat' ? 'chatcmpl-' : call.kind === 'completion' ? 'cmpl-' : 'gen-';
+}
+
+/** The client may ask for less than the server's limit. */
+function timeoutOf(request: FastifyRequest, limitMs: number | null): number | null {
+  const header = request.headers[TIMEOUT_HEADER];
+  if (header === undefined) return limitMs;
+  const asked = typeof header === 'string' && header.trim() !== '' ? Number(header) : Number.NaN;
+  if (!(Number.isFinite(asked) && asked > 0)) throw badRequest(TIMEOUT_HEADER, `header ${TIMEOUT_HEADER}: allowed is a number of milliseconds above 0`);
+  return limitMs === null ? asked : Math.min(asked, limitMs);
+}

@@ -1,0 +1,55 @@
+import type { FastifyInstance } from 'fastify';
+import { renderMetrics } from '../../observability/index.ts';
+import type { GatewayContext } from '../context.ts';
+
+/** What load balancers, scrapers and routers ask. None of it waits for the engine. */
+export function healthRoutes(app: FastifyInstance, context: GatewayContext): void {
+  const { link, settings } = context;
+
+  app.get('/health/live', async () => ({ status: 'ok' }));
+
+  app.get('/health', async (_request, reply) => {
+    const problem = unhealthy(context);
+    if (problem === null) return { status: 'ok' };
+    return reply.code(503).send({ status: 'unavailable', reason: problem });
+  });
+
+  app.get('/version', async () => ({ version: settings.version }));
+
+  app.get('/metrics', async (request, reply) => {
+    const openMetrics = (request.headers.accept ?? '').includes('application/openmetrics-text');
+    reply.header(
+      'content-type',
+      openMetrics ? 'application/openmetrics-text; version=1.0.0; charset=utf-8' : 'text/plain; version=0.0.4; charset=utf-8',
+    );
+    return renderMetrics(context.metricsPage, { openMetrics, vllmAliases: settings.vllmAliases });
+  });
+
+  app.get('/load', async () => {
+    const { status } = link;
+    return {
+      state: link.state,
+      live_requests: link.live,
+      running_sequences: status.runningSequences,
+      waiting_sequences: status.waitingSequences,
+      swapped_sequences: status.swappedSequences,
+      kv_blocks_total: status.blocksTotal,
+      kv_blocks_used: status.blocksUsed,
+      kv_blocks_cached: status.blocksCached,
+      steps: status.stepsDone,
+      output_tokens: status.outputTokens,
+      tokenizer_queue: context.pool.queueLength,
+      engine_restarts: link.restarts,
+      pace_error_p99_ms: status.paceErrorP99Ns / 1e6,
+      pace_error_last_ms: status.paceErrorLastNs / 1e6,
+    };
+  });
+}
+
+/** Why the server should get no traffic, or null. */
+function unhealthy(context: GatewayContext): string | null {
+  const { link, settings } = context;
+  if (link.state !== 'running') return `the engine is ${link.state}`;
+  if (link.stalledMs > settings.stallMs) return `requests wait and no step has ended for ${Math.round(link.stalledMs)} ms`;
+  return null;
+}

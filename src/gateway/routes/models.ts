@@ -1,0 +1,57 @@
+import type { FastifyInstance } from 'fastify';
+import { badRequest, notFoundModel, notImplemented, parseDetokenize, parseTokenize, type PromptInput } from '../api/index.ts';
+import type { GatewayContext } from '../context.ts';
+
+export function modelRoutes(app: FastifyInstance, context: GatewayContext): void {
+  const { served, tokenizer } = context;
+  const created = context.epochSeconds();
+  const card = (id: string) => ({
+    id,
+    object: 'model',
+    created,
+    owned_by: 'twinfer',
+    root: served.modelNames[0]!,
+    parent: null,
+    max_model_len: served.modelLenMax,
+    permission: [],
+  });
+
+  app.get('/v1/models', async () => ({ object: 'list', data: served.modelNames.map(card) }));
+
+  app.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
+    const id = request.params['*'];
+    if (served.modelNames.includes(id)) return card(id);
+    throw notFoundModel(id, served.modelNames);
+  });
+
+  app.post('/v1/embeddings', async () => {
+    throw notImplemented('embeddings are not served: the models here generate text; use a server for embedding models');
+  });
+
+  app.post('/tokenize', async (request) => {
+    const call = parseTokenize(request.body, served);
+    const ids = await encodePrompt(context, call.prompt, call.addSpecialTokens);
+    if (call.shape === 'llama.cpp') {
+      if (!call.withPieces) return { tokens: [...ids] };
+      return { tokens: [...ids].map((id) => ({ id, piece: tokenizer.pieceText(id) })) };
+    }
+    const strings = call.returnTokenStrings ? { token_strs: [...ids].map((id) => tokenizer.pieceText(id)) } : {};
+    return { count: ids.length, max_model_len: served.modelLenMax, tokens: [...ids], ...strings };
+  });
+
+  app.post('/detokenize', async (request) => {
+    const call = parseDetokenize(request.body, served);
+    const text = tokenizer.decode(call.ids, false);
+    return call.shape === 'llama.cpp' ? { content: text } : { prompt: text };
+  });
+}
+
+/** Token ids of a prompt in any of its shapes. Throws ApiError when the chat template refuses it. */
+export async function encodePrompt(context: GatewayContext, prompt: PromptInput, addSpecialTokens: boolean): Promise<Int32Array> {
+  if (prompt.kind === 'tokens') return prompt.ids;
+  if (prompt.kind === 'text') return context.pool.encode(prompt.text, addSpecialTokens);
+  if (!context.tokenizer.hasChatTemplate) {
+    throw badRequest('messages', 'messages: the model has no chat template; use /v1/completions');
+  }
+  return context.pool.encodeChat(prompt.messages, prompt.options);
+}
