@@ -3,6 +3,7 @@ export * from './api-error.ts';
 export { type CheckedLength, checkLength } from './check-length.ts';
 export type * from './generation-call.ts';
 export { jsonDepth, parseJsonBody } from './json-body.ts';
+export { type OpenApiInfo, openApiDocument } from './openapi.ts';
 export { parseChat } from './parse-chat.ts';
 export { parseCompletion, parseGenerate } from './parse-completion.ts';
 export { type DetokenizeCall, parseDetokenize, parseTokenize, type TokenizeCall } from './parse-tokenize.ts';
