@@ -1,6 +1,6 @@
-import type { Logger } from 'pino';
+import type { FastifyBaseLogger } from 'fastify';
 import type { GatewayMetrics, MetricsPage } from '../observability/index.ts';
-import type { Tokenizer, TokenizerPool } from '../tokenizer/index.ts';
+import type { ChatTemplateOptions, TemplateMessage, Tokenizer } from '../tokenizer/index.ts';
 import type { ServedLimits } from './api/index.ts';
 import type { KeyEntry, KeyRing } from './auth.ts';
 import type { AdmissionBook } from './limits/admission-book.ts';
@@ -12,7 +12,7 @@ import type { EngineLink } from './engine-link.ts';
 export interface GatewayContext {
   readonly link: EngineLink;
   readonly tokenizer: Tokenizer;
-  readonly pool: TokenizerPool;
+  readonly pool: PromptEncoder;
   readonly served: ServedLimits;
   readonly keys: KeyRing;
   readonly keyLimits: KeyLimits;
@@ -20,7 +20,7 @@ export interface GatewayContext {
   readonly salts: SaltTable;
   readonly metricsPage: MetricsPage;
   readonly metrics: GatewayMetrics;
-  readonly log: Logger;
+  readonly log: FastifyBaseLogger;
   readonly nowMs: () => number;
   /** Seconds since 1970, for `created`. */
   readonly epochSeconds: () => number;
@@ -57,4 +57,14 @@ declare module 'fastify' {
     /** Who asks; null where no key is configured. */
     key: KeyEntry | null;
   }
+}
+
+/** Turns prompts into ids, long ones off the gateway's thread. */
+export interface PromptEncoder {
+  /** Prompts that wait for a thread. */
+  readonly queueLength: number;
+  /** Throws TokenizerBusyError. */
+  encode(text: string, addSpecialTokens: boolean): Promise<Int32Array>;
+  /** Throws TokenizerBusyError, and ChatTemplateError when the template refuses the messages. */
+  encodeChat(messages: readonly TemplateMessage[], options: ChatTemplateOptions): Promise<Int32Array>;
 }

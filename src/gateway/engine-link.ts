@@ -93,6 +93,8 @@ export interface EngineLink {
   readonly restarts: number;
   /** Requests that are with the engine. */
   readonly live: number;
+  /** Requests are here and no step has ended for so long, ms; 0 while all is well. */
+  readonly stalledMs: number;
   /** Throws EngineDownError while there is no engine to take it. */
   submit(request: EngineRequest, sink: EngineSink): void;
   /** Ends all sequences of a request as `abort`; unknown ids are ignored. */

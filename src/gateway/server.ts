@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import {
@@ -151,7 +152,7 @@ function missing(app: FastifyInstance, request: FastifyRequest): ApiError {
 }
 
 /** Bytes that are no HTTP request (bad framing, smuggling shapes, a header that never ends): one answer, then closed. */
-function refuseConnection(error: NodeJS.ErrnoException, socket: { writable: boolean; end(data?: string): unknown; destroy(): unknown }): void {
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;

@@ -2,3 +2,8 @@
 export function wallNs(): number {
   return Math.round(performance.now() * 1e6);
 }
+
+/** Seconds since 1970, whole: only for what is shown to clients. */
+export function epochSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}

@@ -104,9 +104,18 @@ export class EngineThreadLink implements EngineLink {
     this.arm();
   }
 
+  /** No new requests from now on; those that are here go on. There is no way back. */
+  beginDrain(): void {
+    this.draining = true;
+    if (this.state === 'running') this.state = 'draining';
+  }
+
   admin(call: AdminCall | { readonly call: 'hang' }): Promise<void> {
-    if (call.call === 'drain') this.draining = true;
-    if (this.state !== 'running') return Promise.reject(new EngineDownError(1000));
+    if (call.call === 'drain') {
+      this.beginDrain();
+      return Promise.resolve();
+    }
+    if (this.state !== 'running' && this.state !== 'draining') return Promise.reject(new EngineDownError(1000));
     const order = this.orders++;
     return new Promise((resolve, reject) => {
       this.answers.set(order, { resolve, reject });
@@ -167,12 +176,11 @@ export class EngineThreadLink implements EngineLink {
       if (message.error === null) waiting?.resolve();
       else waiting?.reject(new Error(message.error));
     } else {
-      this.state = 'running';
+      this.state = this.draining ? 'draining' : 'running';
       this.progressMs = this.options.nowMs();
       this.options.onEvent?.('started', '');
       this.ready?.resolve();
       this.ready = null;
-      if (this.draining) void this.admin({ call: 'drain' }).catch(() => {});
     }
   }
 
@@ -185,7 +193,7 @@ export class EngineThreadLink implements EngineLink {
 
   /** Steps that end reset the patience; so does a report (rejections, aborts). */
   private watchProgress(): void {
-    if (this.state !== 'running') return;
+    if (this.state !== 'running' && this.state !== 'draining') return;
     const { stepsDone } = this.status;
     const nowMs = this.options.nowMs();
     if (stepsDone !== this.progress) {
@@ -240,7 +248,7 @@ export class EngineThreadLink implements EngineLink {
 
   private readonly flush = (): void => {
     this.flushArmed = false;
-    if (this.commands.empty || this.state !== 'running') return;
+    if (this.commands.empty || this.worker === null) return;
     const commands = this.commands.take();
     this.worker?.postMessage(commands satisfies ToEngine, [commands.buffer as ArrayBuffer]);
     this.signal();

@@ -39,8 +39,11 @@ export interface EngineThreadOptions {
   readonly metrics: SharedArrayBuffer;
 }
 
+/** What the gateway may order; `hang` is for tests of the watchdog. Draining is the gateway's own business: it sends nothing more. */
+export type EngineOrder = Exclude<AdminCall, { readonly call: 'drain' }> | { readonly call: 'hang' };
+
 /** Gateway to engine: an array of commands, or an order that is answered by its number. */
-export type ToEngine = Float64Array | { readonly order: number; readonly call: AdminCall | { readonly call: 'hang' } };
+export type ToEngine = Float64Array | { readonly order: number; readonly call: EngineOrder };
 /** Engine to gateway: the report of a step, or the answer to an order. */
 export type FromEngine =
   | { readonly kind: 'report'; readonly words: Int32Array; readonly floats: Float64Array | null; readonly endNs: number }
@@ -156,12 +159,9 @@ class EngineThread {
     this.send({ kind: 'answer', order: message.order, error });
   }
 
-  private obey(order: AdminCall | { readonly call: 'hang' }): void {
+  private obey(order: EngineOrder): void {
     const { engine } = this.host;
     switch (order.call) {
-      case 'drain':
-        engine.drain();
-        break;
       case 'reset-prefix-cache':
         engine.kv.resetPrefixCache();
         break;

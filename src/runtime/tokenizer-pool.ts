@@ -1,0 +1,66 @@
+import { Piscina } from 'piscina';
+import type { PromptEncoder } from '../gateway/context.ts';
+import { ChatTemplateError, type ChatTemplateOptions, type TemplateMessage, type Tokenizer, TokenizerBusyError } from '../tokenizer/index.ts';
+import type { TokenizerTask } from './tokenizer-thread.ts';
+
+/** Up to so many characters the way to another thread and back costs more than the work itself. */
+const INLINE_CHARACTERS_MAX = 4096;
+
+/** Turns prompts into ids: short ones at once, long ones in threads, so that no long prompt holds up everybody's tokens. */
+export class TokenizerPool implements PromptEncoder {
+  private readonly tokenizer: Tokenizer;
+  private readonly pool: Piscina | null;
+  private readonly queueMax: number;
+
+  /** `threads` 0: everything at once, in the caller's thread. */
+  constructor(tokenizer: Tokenizer, folder: string | null, threads: number, queueMax: number) {
+    this.tokenizer = tokenizer;
+    this.queueMax = queueMax;
+    const here = import.meta.url;
+    const typescript = here.endsWith('.ts');
+    this.pool =
+      threads === 0
+        ? null
+        : new Piscina({
+            filename: new URL(typescript ? './tokenizer-thread.ts' : './tokenizer-thread.js', here).href,
+            execArgv: typescript ? ['--import', import.meta.resolve('tsx')] : [],
+            workerData: { folder },
+            minThreads: 0,
+            maxThreads: threads,
+            maxQueue: queueMax,
+            idleTimeout: 30_000,
+          });
+  }
+
+  get queueLength(): number {
+    return this.pool?.queueSize ?? 0;
+  }
+
+  async encode(text: string, addSpecialTokens: boolean): Promise<Int32Array> {
+    if (this.pool === null || text.length <= INLINE_CHARACTERS_MAX) return this.tokenizer.encode(text, addSpecialTokens);
+    return this.run(this.pool, { text, addSpecialTokens });
+  }
+
+  /** Throws ChatTemplateError when the template refuses the messages. */
+  async encodeChat(messages: readonly TemplateMessage[], options: ChatTemplateOptions): Promise<Int32Array> {
+    let characters = 0;
+    for (const { content } of messages) characters += content.length;
+    if (this.pool === null || characters <= INLINE_CHARACTERS_MAX) return this.tokenizer.encode(this.tokenizer.chatPrompt(messages, options), false);
+    return this.run(this.pool, { messages, options });
+  }
+
+  async close(): Promise<void> {
+    await this.pool?.destroy();
+  }
+
+  private async run(pool: Piscina, task: TokenizerTask): Promise<Int32Array> {
+    if (pool.queueSize >= this.queueMax) throw new TokenizerBusyError(this.queueMax);
+    try {
+      return (await pool.run(task)) as Int32Array;
+    } catch (error) {
+      // Classes do not survive the way between threads.
+      if (error instanceof Error && error.name === 'ChatTemplateError') throw new ChatTemplateError(error.message);
+      throw error;
+    }
+  }
+}
