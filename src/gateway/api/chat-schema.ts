@@ -18,14 +18,23 @@ export const MessageSchema = Type.Object({
   reasoning_content: Type.Optional(Type.String()),
 });
 
-export const ToolSchema = Type.Object({
-  type: optional(Type.Literal('function'), 'function'),
-  function: Type.Object({
-    name: Type.String({ minLength: 1 }),
-    description: nullable(Type.String(), 'For the model.'),
-    parameters: nullable(Type.Unsafe<Readonly<Record<string, unknown>>>(Type.Object({})), 'JSON schema.'),
-  }),
-});
+/** Any JSON object, kept as it is. */
+const OpenObject = Type.Unsafe<Readonly<Record<string, unknown>>>({ type: 'object', additionalProperties: true });
+
+export const ToolSchema = Type.Object(
+  {
+    type: optional(Type.Literal('function'), 'function'),
+    function: Type.Object(
+      {
+        name: Type.String({ minLength: 1 }),
+        description: nullable(Type.String(), 'For the model.'),
+        parameters: nullable(OpenObject, 'JSON schema.'),
+      },
+      { additionalProperties: true },
+    ),
+  },
+  { additionalProperties: true },
+);
 
 export const ToolChoiceSchema = Type.Union([
   Type.Literal('none'),
@@ -61,10 +70,7 @@ export const ChatRequestSchema = Type.Object({
   add_special_tokens: optional(Type.Boolean(), 'On top of what the template adds. Default false.'),
   documents: nullable(Type.Array(Type.Unknown()), 'A variable of the template.', true),
   chat_template: nullable(Type.String(), "Only null: templates are the server's."),
-  chat_template_kwargs: nullable(
-    Type.Unsafe<Readonly<Record<string, unknown>>>({ type: 'object' }),
-    'Variables of the template.',
-  ),
+  chat_template_kwargs: nullable(OpenObject, 'Variables of the template.'),
   mm_processor_kwargs: nullable(Type.Unknown(), 'Taken for compatibility; has no effect.'),
 });
 export type ChatRequest = Omit<Type.Static<typeof ChatRequestSchema>, 'messages'>;

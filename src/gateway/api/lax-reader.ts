@@ -13,6 +13,8 @@ interface Node {
   readonly properties?: Readonly<Record<string, Node>>;
   readonly required?: readonly string[];
   readonly patternProperties?: Readonly<Record<string, Node>>;
+  /** true: what has no schema is kept as it is; else it is left out. */
+  readonly additionalProperties?: unknown;
   readonly 'x-private'?: boolean;
 }
 
@@ -149,7 +151,8 @@ function readObject(node: Node, value: unknown, path: string): unknown {
       Object.keys(value).map((key) => [key, read(values, value[key], `${path}.${shownKey(key)}`)] as const),
     );
   }
-  const result: Record<string, unknown> = {};
+  // A spread makes own properties, too.
+  const result: Record<string, unknown> = node.additionalProperties === true ? { ...value } : {};
   for (const [name, field] of Object.entries(node.properties ?? {})) {
     if (Object.hasOwn(value, name)) result[name] = read(field, value[name], `${path}.${name}`);
     else if (node.required?.includes(name)) throw missing(`${path}.${name}`, allowedWords(field));

@@ -77,14 +77,17 @@ export const SAMPLING_FIELDS = {
   return_tokens_as_token_ids: nullable(Type.Boolean(), 'Tokens in logprobs as "token_id:<id>".'),
   response_format: nullable(
     Type.Unsafe<Readonly<Record<string, unknown>>>(
-      Type.Object({
-        type: Type.Union([
-          Type.Literal('text'),
-          Type.Literal('json_object'),
-          Type.Literal('json_schema'),
-          Type.Literal('structural_tag'),
-        ]),
-      }),
+      Type.Object(
+        {
+          type: Type.Union([
+            Type.Literal('text'),
+            Type.Literal('json_object'),
+            Type.Literal('json_schema'),
+            Type.Literal('structural_tag'),
+          ]),
+        },
+        { additionalProperties: true },
+      ),
     ),
     'text, or json_object, json_schema, structural_tag where the backend can.',
   ),
