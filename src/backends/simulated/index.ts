@@ -1,5 +1,8 @@
 export * from './acceptance.ts';
 export * from './device.ts';
+export * from './device-profile.ts';
+export * from './engine-host-profile.ts';
+export * from './expert-shape.ts';
 export * from './faults.ts';
 export * from './fixed-proposer.ts';
 export * from './memory.ts';
@@ -9,7 +12,7 @@ export * from './modelled-host-timer.ts';
 export * from './roofline.ts';
 export * from './shard.ts';
 export * from './simulated-backend.ts';
+export * from './synthetic-probabilities.ts';
 export * from './timing-model.ts';
 export * from './token-oracle.ts';
 export * from './token-writer.ts';
-export * from './synthetic-probabilities.ts';

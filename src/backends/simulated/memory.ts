@@ -1,6 +1,6 @@
 import type { DeviceSpec } from './device.ts';
 import type { ModelShape } from './model-shape.ts';
-import { shardModel } from './shard.ts';
+import { type ModelShard, shardModel } from './shard.ts';
 
 /** A model that does not fit. The message names every size. */
 export class MemoryError extends Error {
@@ -49,6 +49,11 @@ const GIB = 2 ** 30;
 const SAMPLER_BYTES_PER_LOGIT = 58;
 /** Libraries and slack that the profile run sees beyond PyTorch's tensors. */
 const RUNTIME_BYTES = 0.16 * GIB;
+/**
+ * What the profile run of a model with a vision tower leaves beside its weights (encoder run on the largest image, encoder cache). Fitted to
+ * the 8,253 blocks of Llama-4-Scout fp8, TP 2, the only such run.
+ */
+const VISION_PROFILE_BYTES = 4.044 * GIB;
 /** NCCL and custom all-reduce buffers of one GPU. */
 const COLLECTIVE_BYTES = 0.17 * GIB;
 
@@ -76,7 +81,7 @@ export function planMemory(shape: ModelShape, device: DeviceSpec, options: Memor
   const shard = shardModel(shape, tp);
   const totalBytes = Math.floor(device.memoryTotalBytes);
   const budgetBytes = Math.floor(totalBytes * gpuMemoryUtilization);
-  const activationBytes = activationPeakBytes(shape, shard.intermediateSize, options);
+  const activationBytes = activationPeakBytes(shape, shard, options);
   const runtimeBytes = Math.ceil(RUNTIME_BYTES + (tp > 1 ? COLLECTIVE_BYTES : 0));
   const blockBytes = shard.kvBytesPerToken * blockSize;
   const available = budgetBytes - shard.weightBytes - activationBytes - runtimeBytes;
@@ -105,14 +110,21 @@ export function planMemory(shape: ModelShape, device: DeviceSpec, options: Memor
 }
 
 /**
- * Peak of a profile run of tokensPerStepMax tokens: the widest point of a layer (residual, normed input, gate and up), or the sampler beside
- * the output and residual of all tokens, whichever is more.
+ * Peak of a profile run of tokensPerStepMax tokens: the widest point of a layer (residual, normed input, gate and up; of experts, the rows
+ * of every token's experts before and after their activation), or the sampler beside the output and residual of all tokens, whichever is more.
  */
-function activationPeakBytes(shape: ModelShape, intermediatePerGpu: number, options: MemoryOptions): number {
-  const states = options.tokensPerStepMax * shape.hiddenSize * 2 * 2;
-  const layer = states + options.tokensPerStepMax * 2 * intermediatePerGpu * 2;
+function activationPeakBytes(shape: ModelShape, shard: ModelShard, options: MemoryOptions): number {
+  const tokens = options.tokensPerStepMax;
+  const states = tokens * shape.hiddenSize * 2 * 2;
+  const dense = 2 * shard.intermediateSize;
+  const experts =
+    shape.experts === null
+      ? 0
+      : shape.experts.perToken *
+        (shard.expertIntermediateSize + Math.max(2 * shard.expertIntermediateSize, shape.hiddenSize));
+  const layer = states + tokens * 2 * (dense + experts);
   const sampler = states + options.sequencesMax * shape.vocabSize * SAMPLER_BYTES_PER_LOGIT;
-  return Math.max(layer, sampler);
+  return Math.max(layer, sampler) + (shape.visionParameters > 0 ? VISION_PROFILE_BYTES : 0);
 }
 
 function positive(field: string, value: number): void {

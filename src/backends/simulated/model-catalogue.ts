@@ -29,7 +29,9 @@ function llama(
   };
 }
 
-/** Dense models known by name. Facts from the config.json of the first repository of each. */
+const MIXTRAL = { model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
+
+/** Models known by name. Facts from the config.json of the first repository of each. */
 const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   'llama-2-7b': {
     repositories: ['meta-llama/Llama-2-7b-hf', 'meta-llama/Llama-2-7b-chat-hf'],
@@ -81,6 +83,37 @@ const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   'qwen3-32b': {
     repositories: ['Qwen/Qwen3-32B'],
     config: { ...llama(64, 5120, 25600, 64, 8, 151936, 40960), model_type: 'qwen3', head_dim: 128 },
+  },
+  'qwen3-30b-a3b': {
+    repositories: ['Qwen/Qwen3-30B-A3B', 'Qwen/Qwen3-30B-A3B-Instruct-2507'],
+    config: {
+      ...llama(48, 2048, 6144, 32, 4, 151936, 40960),
+      model_type: 'qwen3_moe',
+      head_dim: 128,
+      moe_intermediate_size: 768,
+      num_experts: 128,
+      num_experts_per_tok: 8,
+    },
+  },
+  'mixtral-8x7b': {
+    repositories: ['mistralai/Mixtral-8x7B-v0.1', 'mistralai/Mixtral-8x7B-Instruct-v0.1'],
+    config: { ...llama(32, 4096, 14336, 32, 8, 32000, 32768), ...MIXTRAL },
+  },
+  'mixtral-8x22b': {
+    repositories: ['mistralai/Mixtral-8x22B-Instruct-v0.1', 'mistralai/Mixtral-8x22B-v0.1'],
+    config: { ...llama(56, 6144, 16384, 48, 8, 32768, 65536), ...MIXTRAL },
+  },
+  'llama-4-scout-fp8': {
+    repositories: ['RedHatAI/Llama-4-Scout-17B-16E-Instruct-FP8-dynamic'],
+    config: {
+      ...llama(48, 5120, 8192, 40, 8, 202048, 10485760),
+      model_type: 'llama4',
+      head_dim: 128,
+      num_local_experts: 16,
+      num_experts_per_tok: 1,
+      // The text model's part of the config; stated by this repository as compressed-tensors with 8-bit float weights.
+      quantization_config: { quant_method: 'fp8' },
+    },
   },
 };
 

@@ -1,18 +1,12 @@
-/** A model description that cannot be simulated. The message names the model, the field and what is wrong with it. */
-export class ModelError extends Error {
-  readonly field: string;
+import { type ExpertShape, feedForwardShape, MOE_MODEL_TYPES } from './expert-shape.ts';
+import { ModelError } from './model-error.ts';
 
-  constructor(model: string, field: string, problem: string) {
-    super(`model ${model}: ${field}: ${problem}`);
-    this.name = 'ModelError';
-    this.field = field;
-  }
-}
+export { ModelError } from './model-error.ts';
 
 export type WeightFormat = 'bf16' | 'fp8';
 
 /**
- * What timing and memory need to know of a dense decoder-only transformer with grouped-query attention and a gated MLP.
+ * What timing and memory need to know of a decoder-only transformer with grouped-query attention and gated MLPs, dense or a mixture of experts.
  * Counts are of the whole model; `shard.ts` divides them over GPUs.
  */
 export interface ModelShape {
@@ -20,7 +14,10 @@ export interface ModelShape {
   readonly modelType: string;
   readonly layers: number;
   readonly hiddenSize: number;
+  /** Of the MLP that every token goes through: of a mixture of experts, the shared expert; 0 = none. */
   readonly intermediateSize: number;
+  /** null: dense. */
+  readonly experts: ExpertShape | null;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -29,6 +26,8 @@ export interface ModelShape {
   readonly tiedEmbeddings: boolean;
   /** Format of the linear layers. Embedding, LM head and norms stay at 2 bytes, as in published fp8 checkpoints. */
   readonly weightFormat: WeightFormat;
+  /** Published fp8 checkpoints of Llama 4 keep attention in 16 bit (RedHatAI's recipe ignores `self_attn`, Meta's quantises experts only). */
+  readonly attentionFormat: WeightFormat;
   /** Of one K or V element: 2, or 1 with an fp8 cache. */
   readonly kvElementBytes: 1 | 2;
   /** Stated by the config and NOT modelled: attention is always over the whole context. null = none stated, or switched off. */
@@ -37,7 +36,13 @@ export interface ModelShape {
   readonly parameters: number;
   /** Of these, the ones in the matrix products of the layers. */
   readonly linearParameters: number;
-  /** Biases and norms, replicated or tiny: always 2 bytes. */
+  /** Of these, attention's. */
+  readonly attentionParameters: number;
+  /** Of these, the experts' (shared ones not counted). */
+  readonly expertParameters: number;
+  /** Of a vision tower that is loaded beside the language model, 2 bytes each; 0 = none. */
+  readonly visionParameters: number;
+  /** Biases, norms and routers, replicated or tiny: always 2 bytes. */
   readonly smallParameters: number;
   /** One of the two vocabulary matrices. */
   readonly embeddingParameters: number;
@@ -55,21 +60,19 @@ export interface ModelShapeOptions {
 }
 
 /** Dense families with the same operators: RMS norm, rotary GQA, gated MLP. */
-const MODEL_TYPES = ['llama', 'mistral', 'qwen2', 'qwen3', 'phi3', 'granite'];
-const MOE_FIELDS = [
-  'num_local_experts',
-  'num_experts',
-  'n_routed_experts',
-  'moe_intermediate_size',
-  'num_experts_per_tok',
-];
+const MODEL_TYPES = ['llama', 'mistral', 'qwen2', 'qwen3', 'phi3', 'granite', ...MOE_MODEL_TYPES];
+/**
+ * Llama 4's vision tower: 34 layers of width 1,408 with MLPs of 5,632, adapter and projector (Hugging Face transformers,
+ * `Llama4VisionConfig`).
+ */
+const LLAMA4_VISION_PARAMETERS = 34 * (4 * 1408 ** 2 + 2 * 1408 * 5632) + 5632 * 4096 + 4096 ** 2 + 4096 * 5120;
 const DTYPES = ['bfloat16', 'float16', 'float32'];
 
 type Config = Readonly<Record<string, unknown>>;
 
 /**
  * The shape stated by a Hugging Face `config.json` (already parsed). Throws ModelError, naming the field, for missing or
- * contradictory fields, for mixture-of-experts models and for weight formats other than 16 bit and fp8.
+ * contradictory fields, for families that are not supported and for weight formats other than 16 bit and fp8.
  * Field meanings and defaults: Hugging Face transformers, `LlamaConfig`, `Qwen2Config`, `Qwen3Config`.
  */
 export function modelShape(name: string, config: unknown, options: ModelShapeOptions = {}): ModelShape {
@@ -77,11 +80,10 @@ export function modelShape(name: string, config: unknown, options: ModelShapeOpt
     throw new ModelError(name, 'config', 'must be an object, the content of a Hugging Face config.json');
   }
   const c = config as Config;
-  refuseExperts(name, c);
   const modelType = modelTypeOf(name, c);
   const layers = whole(name, c, 'num_hidden_layers');
   const hiddenSize = whole(name, c, 'hidden_size');
-  const intermediateSize = whole(name, c, 'intermediate_size');
+  const { intermediateSize, experts } = feedForwardShape(name, modelType, c, (field) => whole(name, c, field));
   const heads = whole(name, c, 'num_attention_heads');
   const kvHeads = present(c, 'num_key_value_heads') ? whole(name, c, 'num_key_value_heads') : heads;
   if (heads % kvHeads !== 0) {
@@ -102,8 +104,14 @@ export function modelShape(name: string, config: unknown, options: ModelShapeOpt
 
   const queryWidth = heads * headDim;
   const kvWidth = kvHeads * headDim;
-  const linear = layers * (hiddenSize * (2 * queryWidth + 2 * kvWidth) + 3 * hiddenSize * intermediateSize);
-  const small = layers * (2 * hiddenSize + biases(name, c, modelType, queryWidth, kvWidth, headDim)) + hiddenSize;
+  const attentionFormat = modelType === 'llama4' ? 'bf16' : weightFormat;
+  const attention = layers * hiddenSize * (2 * queryWidth + 2 * kvWidth);
+  const expert = experts === null ? 0 : layers * experts.count * 3 * hiddenSize * experts.intermediateSize;
+  const linear = attention + expert + layers * 3 * hiddenSize * intermediateSize;
+  const router = experts === null ? 0 : hiddenSize * experts.count;
+  const small =
+    layers * (2 * hiddenSize + router + biases(name, c, modelType, queryWidth, kvWidth, headDim)) + hiddenSize;
+  const vision = modelType === 'llama4' ? LLAMA4_VISION_PARAMETERS : 0;
   const embedding = vocabSize * hiddenSize;
   const embeddings = tiedEmbeddings ? embedding : 2 * embedding;
   return {
@@ -112,6 +120,7 @@ export function modelShape(name: string, config: unknown, options: ModelShapeOpt
     layers,
     hiddenSize,
     intermediateSize,
+    experts,
     heads,
     kvHeads,
     headDim,
@@ -119,15 +128,27 @@ export function modelShape(name: string, config: unknown, options: ModelShapeOpt
     positionsMax: whole(name, c, 'max_position_embeddings'),
     tiedEmbeddings,
     weightFormat,
+    attentionFormat,
     kvElementBytes,
     slidingWindow: slidingWindowOf(name, c, modelType),
-    parameters: linear + small + embeddings,
+    parameters: linear + small + embeddings + vision,
     linearParameters: linear,
+    attentionParameters: attention,
+    expertParameters: expert,
+    visionParameters: vision,
     smallParameters: small,
     embeddingParameters: embedding,
-    weightBytes: linear * (weightFormat === 'fp8' ? 1 : 2) + 2 * (small + embeddings),
+    weightBytes:
+      attention * formatBytes(attentionFormat) +
+      (linear - attention) * formatBytes(weightFormat) +
+      2 * (small + embeddings + vision),
     kvBytesPerToken: 2 * layers * kvWidth * kvElementBytes,
   };
+}
+
+/** Bytes of one weight. */
+export function formatBytes(format: WeightFormat): 1 | 2 {
+  return format === 'fp8' ? 1 : 2;
 }
 
 function present(c: Config, field: string): boolean {
@@ -167,18 +188,6 @@ function modelTypeOf(name: string, c: Config): string {
   return value;
 }
 
-function refuseExperts(name: string, c: Config): void {
-  for (const field of MOE_FIELDS) {
-    const value = c[field];
-    if (value === undefined || value === null || value === 0) continue;
-    throw new ModelError(
-      name,
-      field,
-      `${JSON.stringify(value)}: mixture-of-experts (MoE) models are not supported yet; use a dense model`,
-    );
-  }
-}
-
 /** Parameters of biases and query-key norms in one layer. */
 function biases(
   name: string,
@@ -197,7 +206,7 @@ function biases(
   if (flag(name, c, 'mlp_bias', false)) {
     parameters += 2 * whole(name, c, 'intermediate_size') + whole(name, c, 'hidden_size');
   }
-  if (modelType === 'qwen3') parameters += 2 * headDim;
+  if (modelType === 'qwen3' || modelType === 'qwen3_moe') parameters += 2 * headDim;
   return parameters;
 }
 

@@ -1,5 +1,6 @@
 import { allReduceNs, type DeviceSpec } from './device.ts';
-import type { ModelShape } from './model-shape.ts';
+import { expertCoverage } from './expert-shape.ts';
+import { formatBytes, type ModelShape } from './model-shape.ts';
 import { type ModelShard, shardModel } from './shard.ts';
 import type { StepLoad, TimingModel } from './timing-model.ts';
 
@@ -94,13 +95,8 @@ export class RooflineTimingModel implements TimingModel {
     // A copy reads and writes.
     this.copyNsPerToken = (2 * shard.kvBytesPerToken * 1e9) / (device.hbmBytesPerSecond * efficiency.copy);
 
-    const elementBytes = shape.weightFormat === 'fp8' ? 1 : 2;
     this.logitsBytes = shard.vocabSize * shape.hiddenSize * 2;
-    this.linearBytes =
-      shape.layers *
-      shape.hiddenSize *
-      (2 * shard.queryWidth + 2 * shard.kvWidth + 3 * shard.intermediateSize) *
-      elementBytes;
+    this.linearBytes = linearBytes(shape, shard);
     this.stateBytesPerToken = shape.layers * this.layerStateBytes();
 
     const entries = Math.min(options.tokensPerStepMax, TABLE_TOKENS_MAX) + 1;
@@ -172,10 +168,13 @@ export class RooflineTimingModel implements TimingModel {
     const format = shape.weightFormat;
     const hidden = shape.hiddenSize;
     const gemms =
-      this.gemmNs(tokens, shard.queryWidth + 2 * shard.kvWidth, hidden, format) +
-      this.gemmNs(tokens, hidden, shard.queryWidth, format) +
-      this.gemmNs(tokens, 2 * shard.intermediateSize, hidden, format) +
-      this.gemmNs(tokens, hidden, shard.intermediateSize, format);
+      this.gemmNs(tokens, shard.queryWidth + 2 * shard.kvWidth, hidden, shape.attentionFormat) +
+      this.gemmNs(tokens, hidden, shard.queryWidth, shape.attentionFormat) +
+      (shard.intermediateSize === 0
+        ? 0
+        : this.gemmNs(tokens, 2 * shard.intermediateSize, hidden, format) +
+          this.gemmNs(tokens, hidden, shard.intermediateSize, format)) +
+      this.expertsNs(tokens);
     const elementwise =
       (tokens * this.layerStateBytes() * 1e9) / (this.device.hbmBytesPerSecond * this.device.efficiency.copy);
     const reduce = allReduceNs(this.device, shard.tensorParallel, tokens * hidden);
@@ -184,6 +183,22 @@ export class RooflineTimingModel implements TimingModel {
     // One more all-reduce: the vocabulary-parallel embedding.
     const step = shard.tensorParallel > 1 ? overheads.stepTensorParallelNs : overheads.stepNs;
     return shape.layers * layer + reduce + step;
+  }
+
+  /** Grouped products of a mixture of experts: weights of the experts that some token goes to, arithmetic of all routes. */
+  private expertsNs(tokens: number): number {
+    const { shape, shard, device } = this;
+    if (shape.experts === null) return 0;
+    const format = shape.weightFormat;
+    const weights = 3 * shape.hiddenSize * shard.expertIntermediateSize;
+    const read = shape.experts.count * expertCoverage(shape.experts, tokens) * weights * formatBytes(format);
+    const fp8 = format === 'fp8' && device.fp8FlopsPerSecond !== null;
+    const rate = fp8
+      ? device.fp8FlopsPerSecond! * device.efficiency.gemmFp8
+      : device.bf16FlopsPerSecond * device.efficiency.gemmBf16;
+    const compute = (2 * tokens * shape.experts.perToken * weights * 1e9) / rate;
+    const traffic = (read * 1e9) / (device.hbmBytesPerSecond * device.efficiency.gemmBandwidth);
+    return Math.max(compute, traffic) + 2 * device.floors.gemmNs;
   }
 
   private logitsStepNs(rows: number): number {
@@ -196,6 +211,18 @@ export class RooflineTimingModel implements TimingModel {
    */
   private layerStateBytes(): number {
     const { shape, shard } = this;
-    return 2 * (2 * 4 * shape.hiddenSize + 2 * (shard.queryWidth + 2 * shard.kvWidth) + 3 * shard.intermediateSize);
+    const inner = shard.intermediateSize + (shape.experts?.perToken ?? 0) * shard.expertIntermediateSize;
+    return 2 * (2 * 4 * shape.hiddenSize + 2 * (shard.queryWidth + 2 * shard.kvWidth) + 3 * inner);
   }
+}
+
+/** Weights of all layers' matrix products, of one GPU; a mixture of experts with all experts in use. */
+export function linearBytes(shape: ModelShape, shard: ModelShard): number {
+  const attention = 2 * shard.queryWidth + 2 * shard.kvWidth;
+  const inner = shard.intermediateSize + (shape.experts?.count ?? 0) * shard.expertIntermediateSize;
+  return (
+    shape.layers *
+    shape.hiddenSize *
+    (attention * formatBytes(shape.attentionFormat) + 3 * inner * formatBytes(shape.weightFormat))
+  );
 }

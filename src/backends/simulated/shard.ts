@@ -1,4 +1,4 @@
-import { ModelError, type ModelShape } from './model-shape.ts';
+import { formatBytes, ModelError, type ModelShape } from './model-shape.ts';
 
 /** One GPU's share of a model under tensor parallelism. Sizes are per GPU. */
 export interface ModelShard {
@@ -7,6 +7,8 @@ export interface ModelShard {
   /** KV heads * head size; heads are repeated when there are more GPUs than KV heads. */
   readonly kvWidth: number;
   readonly intermediateSize: number;
+  /** Of one expert; every GPU holds its columns of all experts. 0 = dense. */
+  readonly expertIntermediateSize: number;
   readonly vocabSize: number;
   readonly weightBytes: number;
   readonly kvBytesPerToken: number;
@@ -38,19 +40,32 @@ export function shardModel(shape: ModelShape, tensorParallel: number): ModelShar
       `${tp} does not divide intermediate_size (${shape.intermediateSize})`,
     );
   }
+  if (shape.experts !== null && shape.experts.intermediateSize % tp !== 0) {
+    throw new ModelError(
+      shape.name,
+      'tensorParallel',
+      `${tp} does not divide the experts' intermediate size (${shape.experts.intermediateSize})`,
+    );
+  }
   const queryWidth = (shape.heads / tp) * shape.headDim;
   const kvWidth = Math.max(1, shape.kvHeads / tp) * shape.headDim;
   const intermediateSize = shape.intermediateSize / tp;
   const vocabSize = Math.ceil((Math.ceil(shape.vocabSize / VOCAB_PADDING) * VOCAB_PADDING) / tp);
-  const linear = shape.layers * shape.hiddenSize * (2 * queryWidth + 2 * kvWidth + 3 * intermediateSize);
+  const attention = shape.layers * shape.hiddenSize * (2 * queryWidth + 2 * kvWidth);
+  const experts = shape.expertParameters / tp;
+  const dense = shape.layers * shape.hiddenSize * 3 * intermediateSize;
   const embeddings = (shape.tiedEmbeddings ? 1 : 2) * vocabSize * shape.hiddenSize;
   return {
     tensorParallel: tp,
     queryWidth,
     kvWidth,
     intermediateSize,
+    expertIntermediateSize: shape.experts === null ? 0 : shape.experts.intermediateSize / tp,
     vocabSize,
-    weightBytes: linear * (shape.weightFormat === 'fp8' ? 1 : 2) + 2 * (embeddings + shape.smallParameters),
+    weightBytes:
+      attention * formatBytes(shape.attentionFormat) +
+      (experts + dense) * formatBytes(shape.weightFormat) +
+      2 * (embeddings + shape.smallParameters + shape.visionParameters / tp),
     kvBytesPerToken: 2 * shape.layers * kvWidth * shape.kvElementBytes,
   };
 }

@@ -27,6 +27,7 @@ describe('KV blocks that vLLM 0.15.1 resolved on H100 SXM', () => {
     ['llama-2-7b', 1, 2048, 7_463],
     ['llama-3.1-70b', 4, 2048, 30_425],
     ['llama-3.1-70b', 4, 8192, 30_251],
+    ['llama-4-scout-fp8', 2, 2048, 8_253],
   ])('%s, TP %i, %i tokens a step: %i within 0.2 %%', (name, tensorParallel, tokensPerStepMax, blocks) => {
     const plan = planMemory(catalogueModel(name), H100_SXM, { ...OPTIONS, tensorParallel, tokensPerStepMax });
     expect(Math.abs(plan.blocksTotal / blocks - 1)).toBeLessThan(0.002);

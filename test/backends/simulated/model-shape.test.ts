@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   catalogueModel,
+  expertCoverage,
   MODEL_NAMES,
   ModelError,
   modelShape,
@@ -52,7 +53,7 @@ describe('parameter counts are those of the published checkpoints', () => {
   });
 
   it('covers the whole catalogue', () => {
-    expect(MODEL_NAMES).toHaveLength(10);
+    expect(MODEL_NAMES).toHaveLength(14);
   });
 });
 
@@ -133,9 +134,49 @@ describe('errors name the field', () => {
     expect(fieldOf(() => modelShape('m', [1]))).toBe('config');
   });
 
-  it('mixture-of-experts models are refused by name, before anything else', () => {
-    const mixtral = { ...LLAMA_8B, model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
-    expect(() => modelShape('mixtral', mixtral)).toThrow(/num_local_experts.*MoE.*not supported yet/);
+  it('a mixture of experts of a family that is not known is refused, with the ones that are', () => {
+    const mixture = { ...LLAMA_8B, num_local_experts: 8, num_experts_per_tok: 2 };
+    expect(() => modelShape('m', mixture)).toThrow(
+      /num_local_experts.*MoE.*not supported; mixtral, qwen3_moe, llama4 are/,
+    );
+  });
+
+  it('a mixture whose layers differ is refused', () => {
+    const maverick = { ...LLAMA_8B, model_type: 'llama4', num_local_experts: 128, num_experts_per_tok: 1 };
+    expect(fieldOf(() => modelShape('m', { ...maverick, interleave_moe_layer_step: 2 }))).toBe(
+      'interleave_moe_layer_step',
+    );
+    expect(fieldOf(() => modelShape('m', { ...maverick, num_experts_per_tok: 129 }))).toBe('num_experts_per_tok');
+  });
+});
+
+describe('mixtures of experts', () => {
+  it.each([
+    // Parameter counts as the model cards state them.
+    ['mixtral-8x7b', 46.7e9, 8, 2, 0],
+    ['mixtral-8x22b', 141e9, 8, 2, 0],
+    ['qwen3-30b-a3b', 30.5e9, 128, 8, 0],
+    ['llama-4-scout-fp8', 109e9, 16, 1, 8192],
+  ])('%s has %d parameters', (name, parameters, count, perToken, shared) => {
+    const shape = catalogueModel(name);
+    expect(Math.abs(shape.parameters / parameters - 1)).toBeLessThan(0.005);
+    expect(shape.experts).toMatchObject({ count, perToken });
+    expect(shape.intermediateSize).toBe(shared);
+  });
+
+  it('Llama 4 in fp8 keeps attention in 16 bit', () => {
+    const shape = catalogueModel('llama-4-scout-fp8');
+    expect([shape.weightFormat, shape.attentionFormat]).toEqual(['fp8', 'bf16']);
+    const others = shape.parameters - shape.linearParameters;
+    expect(shape.weightBytes).toBe(shape.linearParameters + shape.attentionParameters + 2 * others);
+  });
+
+  it('tokens reach the experts that chance gives them', () => {
+    const experts = { count: 8, perToken: 2, intermediateSize: 1 };
+    expect(expertCoverage(experts, 0)).toBe(0);
+    expect(expertCoverage(experts, 1)).toBe(0.25);
+    expect(expertCoverage(experts, 2)).toBeCloseTo(1 - 0.75 ** 2, 12);
+    expect(expertCoverage(experts, 37)).toBeCloseTo(1 - 0.75 ** 37, 12);
   });
 });
 
