@@ -1,5 +1,5 @@
-import { jsonContent } from './answer/answer-shape.ts';
 import { IncrementalDecoder, type Tokenizer } from '../tokenizer/index.ts';
+import { jsonContent } from './answer/answer-shape.ts';
 
 /**
  * The text of one sequence as it is released to the client. Text that may be the beginning of a stop string is held back, so
@@ -19,7 +19,13 @@ export class ChoiceText {
   private readonly tokenizer: Tokenizer;
   private readonly skipSpecialTokens: boolean;
 
-  constructor(tokenizer: Tokenizer, skipSpecialTokens: boolean, stop: readonly string[], includeStop: boolean, tokensMin: number) {
+  constructor(
+    tokenizer: Tokenizer,
+    skipSpecialTokens: boolean,
+    stop: readonly string[],
+    includeStop: boolean,
+    tokensMin: number,
+  ) {
     this.tokenizer = tokenizer;
     this.skipSpecialTokens = skipSpecialTokens;
     this.decoder = new IncrementalDecoder(tokenizer, skipSpecialTokens);

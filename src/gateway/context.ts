@@ -3,10 +3,10 @@ import type { GatewayMetrics, MetricsPage } from '../observability/index.ts';
 import type { ChatTemplateOptions, TemplateMessage, Tokenizer } from '../tokenizer/index.ts';
 import type { ServedLimits } from './api/index.ts';
 import type { KeyEntry, KeyRing } from './auth.ts';
+import type { EngineLink } from './engine-link.ts';
 import type { AdmissionBook } from './limits/admission-book.ts';
 import type { KeyLimits } from './limits/rate-limit.ts';
 import type { SaltTable } from './limits/salts.ts';
-import type { EngineLink } from './engine-link.ts';
 
 /** What the gateway is made of; the runtime puts it together. */
 export interface GatewayContext {

@@ -1,9 +1,15 @@
 import type { FinishReason, RejectionReason } from '../core/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
-import { ApiError, badRequest, deadlineExceeded, overloaded, queueFull, serverError } from './api/api-error.ts';
+import { type ApiError, badRequest, deadlineExceeded, overloaded, queueFull, serverError } from './api/api-error.ts';
 import type { GenerationCall } from './api/generation-call.ts';
 import { ChoiceText } from './choice-text.ts';
-import { EngineDownError, type EngineLink, type EngineSink, type FinishDetail, type TokenLogprobs } from './engine-link.ts';
+import {
+  EngineDownError,
+  type EngineLink,
+  type EngineSink,
+  type FinishDetail,
+  type TokenLogprobs,
+} from './engine-link.ts';
 
 /** One choice of the answer: a sequence of the engine with its text. */
 export interface Choice {
@@ -85,7 +91,13 @@ export class GenerationRun {
       this.choices.push({
         index,
         prompt: Math.floor(index / n),
-        text: new ChoiceText(tokenizer, call.skipSpecialTokens, call.stop, call.includeStop, call.sampling.outputTokensMin),
+        text: new ChoiceText(
+          tokenizer,
+          call.skipSpecialTokens,
+          call.stop,
+          call.includeStop,
+          call.sampling.outputTokensMin,
+        ),
         finishReason: null,
         stopReason: null,
       });
@@ -140,7 +152,15 @@ export class GenerationRun {
   }
 
   /** Tokens of one choice, in the engine's order. */
-  tokens(id: number, first: number, index: number, ids: Int32Array, at: number, count: number, logprobs: TokenLogprobs | null): void {
+  tokens(
+    id: number,
+    first: number,
+    index: number,
+    ids: Int32Array,
+    at: number,
+    count: number,
+    logprobs: TokenLogprobs | null,
+  ): void {
     const choice = this.choices[first + index]!;
     if (this.ended || choice.finishReason !== null) return;
     if (!this.begun) {
@@ -165,9 +185,11 @@ export class GenerationRun {
     if (this.ended || choice.finishReason !== null) return;
     if (reason === 'rejected') this.fail(rejectionError(detail.rejection!), 'rejected');
     else if (reason === 'timeout') this.fail(deadlineExceeded('the deadline of the request has passed'), 'timeout');
-    else if (reason === 'error') this.fail(serverError('engine_failed', 'the engine failed while it worked on the request'), 'error');
+    else if (reason === 'error')
+      this.fail(serverError('engine_failed', 'the engine failed while it worked on the request'), 'error');
     else {
-      if (reason === 'stop' && this.plan.call.sampling.stopTokenIds.includes(detail.stopTokenId)) choice.stopReason = detail.stopTokenId;
+      if (reason === 'stop' && this.plan.call.sampling.stopTokenIds.includes(detail.stopTokenId))
+        choice.stopReason = detail.stopTokenId;
       this.close(choice, reason);
     }
   }
@@ -248,8 +270,16 @@ function rejectionError(reason: RejectionReason): ApiError {
     case 'prompt-too-long':
       return badRequest('prompt', 'prompt: more tokens than the model takes', 'context_length_exceeded');
     case 'never-fits':
-      return badRequest('max_tokens', 'max_tokens: prompt and output together need more KV cache than the device has', 'context_length_exceeded');
+      return badRequest(
+        'max_tokens',
+        'max_tokens: prompt and output together need more KV cache than the device has',
+        'context_length_exceeded',
+      );
     case 'prompt-exceeds-step':
-      return badRequest('prompt', 'prompt: more tokens than one step takes while chunked prefill is off', 'context_length_exceeded');
+      return badRequest(
+        'prompt',
+        'prompt: more tokens than one step takes while chunked prefill is off',
+        'context_length_exceeded',
+      );
   }
 }

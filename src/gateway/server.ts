@@ -7,10 +7,10 @@ import {
   errorBody,
   forbidden,
   invalidJson,
-  jsonDepth,
   methodNotAllowed,
   notFoundPath,
   openApiDocument,
+  parseJsonBody,
   serverError,
   unauthorized,
   unsupportedMediaType,
@@ -93,22 +93,15 @@ function admit(context: GatewayContext, request: FastifyRequest): ApiError | nul
 
 /** Bodies are JSON by their content type, parsed once, with bounded depth. */
 function jsonBodies(app: FastifyInstance, depthMax: number): void {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
-    let text: string;
+    let value: unknown;
     try {
-      text = decoder.decode(body as Buffer);
-    } catch {
-      return done(invalidJson('the body is not valid UTF-8'));
-    }
-    if (text.trim() === '') return done(invalidJson('the body is empty; a JSON object is needed'));
-    if (jsonDepth(text, depthMax) > depthMax) return done(invalidJson(`the body nests deeper than ${depthMax} levels`));
-    try {
-      done(null, JSON.parse(text));
+      value = parseJsonBody(body as Buffer, depthMax);
     } catch (error) {
-      done(invalidJson(`the body is not valid JSON${position(error)}`));
+      return done(error as ApiError);
     }
+    done(null, value);
   });
   app.addContentTypeParser('*', (request, payload, done) => {
     payload.resume();
@@ -116,13 +109,12 @@ function jsonBodies(app: FastifyInstance, depthMax: number): void {
   });
 }
 
-/** Where JSON.parse stumbled; its message quotes the body, which must not be repeated. */
-function position(error: unknown): string {
-  const at = /position (\d+)/.exec(error instanceof Error ? error.message : '');
-  return at === null ? '' : ` (at byte ${at[1]})`;
-}
-
-function answerError(context: GatewayContext, error: FastifyError | ApiError, request: FastifyRequest, reply: FastifyReply): void {
+function answerError(
+  context: GatewayContext,
+  error: FastifyError | ApiError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
   const known = error instanceof ApiError ? error : fromFastify(context, error, request);
   if (known.retryAfterMs !== null) {
     reply.header('retry-after', Math.max(1, Math.ceil(known.retryAfterMs / 1000)));
@@ -136,10 +128,14 @@ function answerError(context: GatewayContext, error: FastifyError | ApiError, re
 
 function fromFastify(context: GatewayContext, error: FastifyError, request: FastifyRequest): ApiError {
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return bodyTooLarge(context.settings.bodyBytesMax);
-  if (error.code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH') return invalidJson('the body is shorter or longer than content-length says');
-  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return unsupportedMediaType(request.headers['content-type'] ?? null);
-  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) return invalidJson('the request is malformed');
-  if (error.statusCode === 503) return new ApiError(503, 'overloaded_error', 'draining', null, 'the server is going down');
+  if (error.code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH')
+    return invalidJson('the body is shorter or longer than content-length says');
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return unsupportedMediaType(request.headers['content-type'] ?? null);
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
+    return invalidJson('the request is malformed');
+  if (error.statusCode === 503)
+    return new ApiError(503, 'overloaded_error', 'draining', null, 'the server is going down');
   context.log.error({ reqId: request.id, err: error }, 'request failed');
   return serverError('internal_error', 'the server failed to handle the request');
 }
@@ -164,7 +160,12 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
         ? [431, 'Request Header Fields Too Large']
         : [400, 'Bad Request'];
   const body = JSON.stringify({
-    error: { message: `the request is malformed (${reason.toLowerCase()})`, type: 'invalid_request_error', param: null, code: 'malformed_http' },
+    error: {
+      message: `the request is malformed (${reason.toLowerCase()})`,
+      type: 'invalid_request_error',
+      param: null,
+      code: 'malformed_http',
+    },
   });
   socket.end(
     `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,

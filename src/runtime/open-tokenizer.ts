@@ -1,15 +1,24 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { ByteTokenizer, ModelTokenizer, type Tokenizer, TokenizerError, type TokenizerJson } from '../tokenizer/index.ts';
+import {
+  ByteTokenizer,
+  ModelTokenizer,
+  type Tokenizer,
+  TokenizerError,
+  type TokenizerJson,
+} from '../tokenizer/index.ts';
 
 /** The tokenizer of a model folder (Hugging Face's files); the built-in one without a folder. Throws TokenizerError. */
 export function openTokenizer(folder: string | null): Tokenizer {
   if (folder === null) return new ByteTokenizer();
   const tokenizer = json(folder, 'tokenizer.json');
-  if (tokenizer === null) throw new TokenizerError(`${join(folder, 'tokenizer.json')}: not found; a model folder has one`);
+  if (tokenizer === null)
+    throw new TokenizerError(`${join(folder, 'tokenizer.json')}: not found; a model folder has one`);
   const model = tokenizer['model'] as { vocab?: unknown } | undefined;
   if (typeof model !== 'object' || model === null || typeof model.vocab !== 'object') {
-    throw new TokenizerError(`${join(folder, 'tokenizer.json')}: has no model.vocab; a tokenizer.json of Hugging Face's tokenizers is needed`);
+    throw new TokenizerError(
+      `${join(folder, 'tokenizer.json')}: has no model.vocab; a tokenizer.json of Hugging Face's tokenizers is needed`,
+    );
   }
   const template = join(folder, 'chat_template.jinja');
   return new ModelTokenizer({

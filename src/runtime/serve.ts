@@ -6,15 +6,18 @@ import type { ServeConfig } from '../config/serve-config.ts';
 import { KeyRing } from '../gateway/auth.ts';
 import type { GatewayContext } from '../gateway/context.ts';
 import { AdmissionBook } from '../gateway/limits/admission-book.ts';
-import { logDestination, logOptions } from '../gateway/limits/log-options.ts';
+import { logOptions } from '../gateway/limits/log-options.ts';
 import { KeyLimits } from '../gateway/limits/rate-limit.ts';
 import { SaltTable } from '../gateway/limits/salts.ts';
 import { createServer } from '../gateway/server.ts';
 import { createMetricsPage, GatewayMetrics, type MetricsPage } from '../observability/index.ts';
-import { openTokenizer, ReadableText, type Tokenizer, TokenizerPool } from '../tokenizer/index.ts';
+import { ReadableText, type Tokenizer } from '../tokenizer/index.ts';
 import { impliedAnswerLength } from './answer-length.ts';
+import { logDestination } from './log-file.ts';
+import { openTokenizer } from './open-tokenizer.ts';
 import { EngineThreadLink } from './serving/engine-thread-link.ts';
 import { epochSeconds, wallNs } from './system-clock.ts';
+import { TokenizerPool } from './tokenizer-pool.ts';
 
 export interface Serving {
   readonly url: string;
@@ -32,13 +35,18 @@ export interface Serving {
  * files, and the system's error when the address is taken.
  */
 export async function startServing(config: ServeConfig): Promise<Serving> {
-  const tokenizer = await openTokenizer(config.modelFolder);
+  const tokenizer = openTokenizer(config.modelFolder);
   const page = createMetricsPage();
   const destination = logDestination(config.logFile);
   const log = pino(logOptions(config.logLevel), destination);
   const link = engineLink(config, tokenizer, page, log);
   await link.start();
-  const pool = new TokenizerPool(config.modelFolder, config.tokenizerThreads, config.limits.tokenizerQueueMax);
+  const pool = new TokenizerPool(
+    tokenizer,
+    config.modelFolder,
+    config.tokenizerThreads,
+    config.limits.tokenizerQueueMax,
+  );
   const app = await createServer(gatewayContext(config, { link, tokenizer, pool, page, log }));
   const stop = stopper(app, link, pool, config.limits.drainTimeoutMs, log);
   try {
@@ -57,7 +65,12 @@ function engineLink(config: ServeConfig, tokenizer: Tokenizer, page: MetricsPage
   const text = new ReadableText(tokenizer);
   return new EngineThreadLink({
     thread: {
-      engine: { ...run.engine, fastForward: false, eosTokenIds: tokenizer.eosTokenIds, waitingMax: config.limits.waitingMax + run.engine.sequencesMax },
+      engine: {
+        ...run.engine,
+        fastForward: false,
+        eosTokenIds: tokenizer.eosTokenIds,
+        waitingMax: config.limits.waitingMax + run.engine.sequencesMax,
+      },
       model: run.model,
       device: run.device,
       tensorParallel: run.tensorParallel,

@@ -1,6 +1,12 @@
 import { Piscina } from 'piscina';
 import type { PromptEncoder } from '../gateway/context.ts';
-import { ChatTemplateError, type ChatTemplateOptions, type TemplateMessage, type Tokenizer, TokenizerBusyError } from '../tokenizer/index.ts';
+import {
+  ChatTemplateError,
+  type ChatTemplateOptions,
+  type TemplateMessage,
+  type Tokenizer,
+  TokenizerBusyError,
+} from '../tokenizer/index.ts';
 import type { TokenizerTask } from './tokenizer-thread.ts';
 
 /** Up to so many characters the way to another thread and back costs more than the work itself. */
@@ -37,7 +43,8 @@ export class TokenizerPool implements PromptEncoder {
   }
 
   async encode(text: string, addSpecialTokens: boolean): Promise<Int32Array> {
-    if (this.pool === null || text.length <= INLINE_CHARACTERS_MAX) return this.tokenizer.encode(text, addSpecialTokens);
+    if (this.pool === null || text.length <= INLINE_CHARACTERS_MAX)
+      return this.tokenizer.encode(text, addSpecialTokens);
     return this.run(this.pool, { text, addSpecialTokens });
   }
 
@@ -45,7 +52,8 @@ export class TokenizerPool implements PromptEncoder {
   async encodeChat(messages: readonly TemplateMessage[], options: ChatTemplateOptions): Promise<Int32Array> {
     let characters = 0;
     for (const { content } of messages) characters += content.length;
-    if (this.pool === null || characters <= INLINE_CHARACTERS_MAX) return this.tokenizer.encode(this.tokenizer.chatPrompt(messages, options), false);
+    if (this.pool === null || characters <= INLINE_CHARACTERS_MAX)
+      return this.tokenizer.encode(this.tokenizer.chatPrompt(messages, options), false);
     return this.run(this.pool, { messages, options });
   }
 

@@ -15,6 +15,7 @@ interface Collected {
   logprobs: (TokenLogprob | null)[] | null;
   logprobIds: number[];
   textOffsets: number[];
+  offset: number;
 }
 
 /** An answer that is sent whole, when all its choices have ended. */
@@ -27,7 +28,13 @@ export class BodyOutput implements CallOutput {
   private readonly collected: Collected[] = [];
   private readonly promptDetails: TokenLogprobs[] = [];
 
-  constructor(reply: FastifyReply, plan: GenerationPlan, shape: AnswerShape, tokenizer: Tokenizer, refused: (error: ApiError) => void) {
+  constructor(
+    reply: FastifyReply,
+    plan: GenerationPlan,
+    shape: AnswerShape,
+    tokenizer: Tokenizer,
+    refused: (error: ApiError) => void,
+  ) {
     this.reply = reply;
     this.plan = plan;
     this.shape = shape;
@@ -44,9 +51,11 @@ export class BodyOutput implements CallOutput {
       if (to.logprobs !== null && logprobs !== null) {
         to.logprobs.push(tokenLogprob(logprobs, i, id, alternatives(this.plan)));
         to.logprobIds.push(id);
-        to.textOffsets.push(to.text.length);
+        to.textOffsets.push(to.offset);
       }
       to.text += text;
+      // Of the tokens as they are, not of what is released: text may be held back for a stop string.
+      if (to.logprobs !== null) to.offset += this.tokenizer.pieceText(id).length;
       if (choice.text.stopString !== null) return;
     }
   }
@@ -75,7 +84,16 @@ export class BodyOutput implements CallOutput {
     if (to !== undefined) return to;
     const { call, prompts } = this.plan;
     const promptIds = prompts[choice.prompt]!;
-    to = { choice, text: '', tokenIds: [], promptIds, logprobs: call.logprobs === null ? null : [], logprobIds: [], textOffsets: [] };
+    to = {
+      choice,
+      text: '',
+      tokenIds: [],
+      promptIds,
+      logprobs: call.logprobs === null ? null : [],
+      logprobIds: [],
+      textOffsets: [],
+      offset: 0,
+    };
     this.collected[choice.index] = to;
     if (call.echo) this.echo(to, promptIds);
     return to;
@@ -85,12 +103,11 @@ export class BodyOutput implements CallOutput {
     const { call } = this.plan;
     if (to.logprobs !== null) {
       const detail = this.promptDetails[to.choice.prompt]!;
-      let offset = 0;
       for (let i = 0; i < prompt.length; i++) {
         to.logprobs.push(i === 0 ? null : tokenLogprob(detail, i - 1, prompt[i]!, alternatives(this.plan)));
         to.logprobIds.push(prompt[i]!);
-        to.textOffsets.push(offset);
-        offset += this.tokenizer.pieceText(prompt[i]!).length;
+        to.textOffsets.push(to.offset);
+        to.offset += this.tokenizer.pieceText(prompt[i]!).length;
       }
     }
     to.text = this.tokenizer.decode(prompt, call.skipSpecialTokens);

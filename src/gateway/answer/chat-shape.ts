@@ -1,6 +1,15 @@
 import type { GenerationCall } from '../api/index.ts';
 import type { Choice, Usage } from '../generation-run.ts';
-import { type AnswerIdentity, type AnswerShape, event, type FinishedChoice, HOLE, split, type TokenDetail, usageObject } from './answer-shape.ts';
+import {
+  type AnswerIdentity,
+  type AnswerShape,
+  event,
+  type FinishedChoice,
+  HOLE,
+  split,
+  type TokenDetail,
+  usageObject,
+} from './answer-shape.ts';
 import type { TokenNames } from './token-logprobs.ts';
 
 /** /v1/chat/completions: a role first, then content, then why it ended (OpenAI's API reference, "chat completion chunk object"). */
@@ -45,7 +54,8 @@ export class ChatShape implements AnswerShape {
       choices: choices.map(({ choice, text, tokenIds, logprobs }) => ({
         index: choice.index,
         message: { role: 'assistant', content: text, refusal: null },
-        logprobs: logprobs === null ? null : { content: logprobs.map((entry) => this.names.chat(entry!)), refusal: null },
+        logprobs:
+          logprobs === null ? null : { content: logprobs.map((entry) => this.names.chat(entry!)), refusal: null },
         finish_reason: choice.finishReason,
         stop_reason: choice.stopReason,
         ...(call.returnTokenIds ? { token_ids: tokenIds } : {}),
@@ -60,7 +70,13 @@ export class ChatShape implements AnswerShape {
     return { id, object, created, model, system_fingerprint: null };
   }
 
-  private chunk(index: number, delta: object, logprobs: object | null, ended: Choice | null, tokenIds: readonly number[] | null = null): object {
+  private chunk(
+    index: number,
+    delta: object,
+    logprobs: object | null,
+    ended: Choice | null,
+    tokenIds: readonly number[] | null = null,
+  ): object {
     return {
       ...this.head('chat.completion.chunk'),
       choices: [

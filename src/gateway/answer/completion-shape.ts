@@ -1,6 +1,15 @@
 import type { GenerationCall } from '../api/index.ts';
 import type { Choice, Usage } from '../generation-run.ts';
-import { type AnswerIdentity, type AnswerShape, event, type FinishedChoice, HOLE, split, type TokenDetail, usageObject } from './answer-shape.ts';
+import {
+  type AnswerIdentity,
+  type AnswerShape,
+  event,
+  type FinishedChoice,
+  HOLE,
+  split,
+  type TokenDetail,
+  usageObject,
+} from './answer-shape.ts';
 import type { TokenNames } from './token-logprobs.ts';
 
 /** /v1/completions: text, with log-probabilities as parallel lists (OpenAI's API reference, "completion object"). */
@@ -60,7 +69,13 @@ export class CompletionShape implements AnswerShape {
     return { id, object: 'text_completion', created, model, system_fingerprint: null };
   }
 
-  private chunk(index: number, text: string, logprobs: object | null, ended: Choice | null, tokenIds: readonly number[] | null = null): object {
+  private chunk(
+    index: number,
+    text: string,
+    logprobs: object | null,
+    ended: Choice | null,
+    tokenIds: readonly number[] | null = null,
+  ): object {
     return {
       ...this.head(),
       choices: [

@@ -1,6 +1,15 @@
 import type { GenerationCall } from '../api/index.ts';
 import type { Choice, Usage } from '../generation-run.ts';
-import { type AnswerIdentity, type AnswerShape, event, type FinishedChoice, HOLE, split, type TokenDetail, usageObject } from './answer-shape.ts';
+import {
+  type AnswerIdentity,
+  type AnswerShape,
+  event,
+  type FinishedChoice,
+  HOLE,
+  split,
+  type TokenDetail,
+  usageObject,
+} from './answer-shape.ts';
 import type { TokenNames } from './token-logprobs.ts';
 
 /** /generate, the native endpoint: the same facts without OpenAI's wrapping. */
@@ -54,7 +63,9 @@ export class GenerateShape implements AnswerShape {
         index: choice.index,
         text,
         ...(call.returnTokenIds ? { token_ids: tokenIds } : {}),
-        ...(logprobs === null ? {} : { logprobs: logprobs.map((entry) => (entry === null ? null : this.names.chat(entry))) }),
+        ...(logprobs === null
+          ? {}
+          : { logprobs: logprobs.map((entry) => (entry === null ? null : this.names.chat(entry))) }),
         finish_reason: choice.finishReason,
         stop_reason: choice.stopReason,
       })),

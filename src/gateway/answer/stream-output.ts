@@ -64,11 +64,12 @@ export class StreamOutput implements CallOutput {
         const text = choice.text.push(id);
         const { call } = this.plan;
         const detail = {
-          logprob: call.logprobs === null || logprobs === null ? null : tokenLogprob(logprobs, i, id, alternatives(this.plan)),
+          logprob:
+            call.logprobs === null || logprobs === null ? null : tokenLogprob(logprobs, i, id, alternatives(this.plan)),
           tokenIds: call.returnTokenIds ? [id] : null,
           textOffset: stream.characters,
         };
-        stream.characters += text.length;
+        stream.characters += this.options.tokenizer.pieceText(id).length;
         writer.add(shape.detailed(choice, text, detail, this.usageNow()));
       }
       if (choice.text.stopString !== null) return;
@@ -140,7 +141,9 @@ export class StreamOutput implements CallOutput {
     for (let i = 0; i < prompt.length; i++) {
       const text = tokenizer.pieceText(prompt[i]!);
       const logprob = i === 0 ? null : tokenLogprob(detail, i - 1, prompt[i]!, alternatives(this.plan));
-      this.writer.add(this.shape.detailed(choice, text, { logprob, tokenIds: null, textOffset: stream.characters }, null));
+      this.writer.add(
+        this.shape.detailed(choice, text, { logprob, tokenIds: null, textOffset: stream.characters }, null),
+      );
       stream.characters += text.length;
     }
   }

@@ -35,7 +35,11 @@ export class TokenNames {
   }
 
   /** `logprobs` of a completion, over the tokens of a choice. */
-  completion(entries: readonly (TokenLogprob | null)[], ids: readonly number[], textOffsets: readonly number[]): object {
+  completion(
+    entries: readonly (TokenLogprob | null)[],
+    ids: readonly number[],
+    textOffsets: readonly number[],
+  ): object {
     return {
       tokens: ids.map((id) => this.name(id)),
       token_logprobs: entries.map((entry) => entry?.logprob ?? null),

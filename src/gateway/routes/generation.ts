@@ -1,4 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { BodyOutput } from '../answer/body-output.ts';
+import { shapeOf } from '../answer/shape-of.ts';
+import { StreamOutput } from '../answer/stream-output.ts';
 import {
   ApiError,
   badRequest,
@@ -11,12 +14,16 @@ import {
   queueFull,
   rateLimited,
 } from '../api/index.ts';
-import { BodyOutput } from '../answer/body-output.ts';
-import { shapeOf } from '../answer/shape-of.ts';
-import { StreamOutput } from '../answer/stream-output.ts';
 import type { GatewayContext } from '../context.ts';
-import { type CallOutcome, type CallOutput, type GenerationPlan, GenerationRun, type Usage } from '../generation-run.ts';
-import { bodyFingerprint } from '../limits/fingerprint.ts';
+import {
+  type CallOutcome,
+  type CallOutput,
+  type GenerationPlan,
+  GenerationRun,
+  type Usage,
+} from '../generation-run.ts';
+import type { EngineLoad } from '../limits/admission-book.ts';
+import { bodyFingerprint, retryMark } from '../limits/fingerprint.ts';
 import type { LiveCalls } from '../live-calls.ts';
 import { encodePrompt } from './models.ts';
 
@@ -25,15 +32,23 @@ const TIMEOUT_HEADER = 'x-request-timeout-ms';
 /** The endpoints that generate text. */
 export function generationRoutes(app: FastifyInstance, context: GatewayContext, calls: LiveCalls): void {
   const generation = new Generation(context, calls);
-  app.post('/v1/chat/completions', (request, reply) => generation.answer(request, reply, parseChat(request.body, context.served)));
-  app.post('/v1/completions', (request, reply) => generation.answer(request, reply, parseCompletion(request.body, context.served)));
-  app.post('/generate', (request, reply) => generation.answer(request, reply, parseGenerate(request.body, context.served)));
+  app.post('/v1/chat/completions', (request, reply) =>
+    generation.answer(request, reply, parseChat(request.body, context.served)),
+  );
+  app.post('/v1/completions', (request, reply) =>
+    generation.answer(request, reply, parseCompletion(request.body, context.served)),
+  );
+  app.post('/generate', (request, reply) =>
+    generation.answer(request, reply, parseGenerate(request.body, context.served)),
+  );
 }
 
 class Generation {
   private readonly context: GatewayContext;
   private readonly calls: LiveCalls;
   private nextRequestId = 1;
+  /** Sequences of calls that are being answered. */
+  private sequences = 0;
   private readonly unknownFields = new Set<string>();
 
   constructor(context: GatewayContext, calls: LiveCalls) {
@@ -81,8 +96,13 @@ class Generation {
   ): void {
     const { context } = this;
     const { call } = plan;
+    const sequences = plan.prompts.length * call.sampling.n;
     const id = call.requestId ?? request.id;
-    const identity = { id: `${prefixOf(call)}${id}`, created: context.epochSeconds(), model: call.model ?? context.served.modelNames[0]! };
+    const identity = {
+      id: `${prefixOf(call)}${id}`,
+      created: context.epochSeconds(),
+      model: call.model ?? context.served.modelNames[0]!,
+    };
     const cutOff = () => run.cancel();
     const { tokenizer, settings } = context;
     const shape = shapeOf(call, identity, tokenizer);
@@ -102,13 +122,15 @@ class Generation {
       ended: (outcome, usage) => {
         this.calls.remove(identity.id, run);
         this.calls.remove(request.id, run);
-        context.book.completed(context.nowMs());
+        this.sequences -= sequences;
+        context.book.completed(context.nowMs(), sequences);
         ended(outcome, usage);
       },
     });
     this.calls.add(identity.id, run);
     if (request.id !== identity.id) this.calls.add(request.id, run);
     reply.raw.once('close', cutOff);
+    this.sequences += sequences;
     run.start(() => this.nextRequestId++);
   }
 
@@ -124,7 +146,9 @@ class Generation {
       prompts.push(checked.ids);
       outputTokensMax.push(Math.max(1, checked.outputTokensMax));
       const open = call.outputTokensMax === null && !call.sampling.ignoreEos;
-      impliedOutputTokens.push(open ? context.impliedOutputTokens(checked.ids, call.sampling.seed) : Number.POSITIVE_INFINITY);
+      impliedOutputTokens.push(
+        open ? context.impliedOutputTokens(checked.ids, call.sampling.seed) : Number.POSITIVE_INFINITY,
+      );
     }
     const reported = call.logprobs;
     return {
@@ -148,26 +172,35 @@ class Generation {
 
   /** Room in the queue, or when there will be. */
   private enter(request: FastifyRequest, plan: GenerationPlan): void {
-    const { book, link, nowMs, settings } = this.context;
-    const { status } = link;
-    const isRetry = Number(request.headers['x-stainless-retry-count'] ?? 0) > 0;
+    const { book, nowMs } = this.context;
+    const load = this.load();
+    const isRetry = retryMark(request.headers['x-stainless-retry-count']);
     const fingerprint = book.wantsFingerprint ? bodyFingerprint(request.key?.name ?? null, request.body) : 0;
-    const load = {
-      waiting: Math.max(status.waitingSequences, link.live - status.runningSequences),
-      running: status.runningSequences,
-      sequencesMax: settings.sequencesMax,
-    };
     const admission = book.arrive(nowMs(), fingerprint, isRetry, load, plan.prompts.length * plan.call.sampling.n);
     if (admission.admitted) return;
     if (admission.status === 429) throw queueFull(load.waiting, book.waitingMax, admission.retryAfterMs);
-    throw overloaded('overloaded', 'the server is overloaded for longer than a client should wait', admission.retryAfterMs);
+    throw overloaded(
+      'overloaded',
+      'the server is overloaded for longer than a client should wait',
+      admission.retryAfterMs,
+    );
+  }
+
+  /** What the engine has, and what is on its way to it. */
+  private load(): EngineLoad {
+    const { link, settings } = this.context;
+    const running = link.status.runningSequences;
+    return { running, waiting: Math.max(0, this.sequences - running), sequencesMax: settings.sequencesMax };
   }
 
   private noteUnknown(call: GenerationCall): void {
     for (const field of call.unknownFields) {
       if (this.unknownFields.has(field) || this.unknownFields.size >= 1000) continue;
       this.unknownFields.add(field);
-      this.context.log.warn({ field: field.slice(0, 64), endpoint: call.kind }, 'unknown request field is ignored (said once per field)');
+      this.context.log.warn(
+        { field: field.slice(0, 64), endpoint: call.kind },
+        'unknown request field is ignored (said once per field)',
+      );
     }
   }
 }
@@ -181,6 +214,7 @@ function timeoutOf(request: FastifyRequest, limitMs: number | null): number | nu
   const header = request.headers[TIMEOUT_HEADER];
   if (header === undefined) return limitMs;
   const asked = typeof header === 'string' && header.trim() !== '' ? Number(header) : Number.NaN;
-  if (!(Number.isFinite(asked) && asked > 0)) throw badRequest(TIMEOUT_HEADER, `header ${TIMEOUT_HEADER}: allowed is a number of milliseconds above 0`);
+  if (!(Number.isFinite(asked) && asked > 0))
+    throw badRequest(TIMEOUT_HEADER, `header ${TIMEOUT_HEADER}: allowed is a number of milliseconds above 0`);
   return limitMs === null ? asked : Math.min(asked, limitMs);
 }

@@ -20,7 +20,9 @@ export function healthRoutes(app: FastifyInstance, context: GatewayContext): voi
     const openMetrics = (request.headers.accept ?? '').includes('application/openmetrics-text');
     reply.header(
       'content-type',
-      openMetrics ? 'application/openmetrics-text; version=1.0.0; charset=utf-8' : 'text/plain; version=0.0.4; charset=utf-8',
+      openMetrics
+        ? 'application/openmetrics-text; version=1.0.0; charset=utf-8'
+        : 'text/plain; version=0.0.4; charset=utf-8',
     );
     return renderMetrics(context.metricsPage, { openMetrics, vllmAliases: settings.vllmAliases });
   });
@@ -50,6 +52,7 @@ export function healthRoutes(app: FastifyInstance, context: GatewayContext): voi
 function unhealthy(context: GatewayContext): string | null {
   const { link, settings } = context;
   if (link.state !== 'running') return `the engine is ${link.state}`;
-  if (link.stalledMs > settings.stallMs) return `requests wait and no step has ended for ${Math.round(link.stalledMs)} ms`;
+  if (link.stalledMs > settings.stallMs)
+    return `requests wait and no step has ended for ${Math.round(link.stalledMs)} ms`;
   return null;
 }

@@ -1,5 +1,12 @@
 import type { FastifyInstance } from 'fastify';
-import { badRequest, notFoundModel, notImplemented, parseDetokenize, parseTokenize, type PromptInput } from '../api/index.ts';
+import {
+  badRequest,
+  notFoundModel,
+  notImplemented,
+  type PromptInput,
+  parseDetokenize,
+  parseTokenize,
+} from '../api/index.ts';
 import type { GatewayContext } from '../context.ts';
 
 export function modelRoutes(app: FastifyInstance, context: GatewayContext): void {
@@ -47,7 +54,11 @@ export function modelRoutes(app: FastifyInstance, context: GatewayContext): void
 }
 
 /** Token ids of a prompt in any of its shapes. Throws ApiError when the chat template refuses it. */
-export async function encodePrompt(context: GatewayContext, prompt: PromptInput, addSpecialTokens: boolean): Promise<Int32Array> {
+export async function encodePrompt(
+  context: GatewayContext,
+  prompt: PromptInput,
+  addSpecialTokens: boolean,
+): Promise<Int32Array> {
   if (prompt.kind === 'tokens') return prompt.ids;
   if (prompt.kind === 'text') return context.pool.encode(prompt.text, addSpecialTokens);
   if (!context.tokenizer.hasChatTemplate) {

@@ -48,13 +48,17 @@ export class EngineHost implements CommandHandler {
       clock: options.clock,
       hostTimer: options.hostTimer,
       events: options.events.length === 0 ? null : new EventFanout(options.events),
-      proposer: config.speculation === null ? null : new NgramProposer({ ngramMin: 2, ngramMax: 5, modelLenMax: config.modelLenMax }),
+      proposer:
+        config.speculation === null
+          ? null
+          : new NgramProposer({ ngramMin: 2, ngramMax: 5, modelLenMax: config.modelLenMax }),
     });
   }
 
   submit(request: EngineRequest): void {
     const nowNs = this.clock.nowNs();
-    const deadlineNs = request.timeoutMs === null ? Number.POSITIVE_INFINITY : nowNs + this.pacer.engineNs(request.timeoutMs * 1e6);
+    const deadlineNs =
+      request.timeoutMs === null ? Number.POSITIVE_INFINITY : nowNs + this.pacer.engineNs(request.timeoutMs * 1e6);
     const rejection = this.engine.submit(
       new Request(
         request.id,
@@ -104,7 +108,8 @@ class ReportSink implements TokenSink {
     const { id, prompt, sampling } = this.request;
     if (from === 0) {
       this.reports.admitted(id, sequence.index, sequence.cachedPromptTokens);
-      if (sampling.promptLogprobs !== null && sequence.index === 0) this.reports.prompt(id, prompt, sampling.promptLogprobs);
+      if (sampling.promptLogprobs !== null && sequence.index === 0)
+        this.reports.prompt(id, prompt, sampling.promptLogprobs);
     }
     const before = prompt[prompt.length - 1]!;
     this.reports.tokens(id, sequence.index, sequence.output!, from, count, sampling.logprobs, before);

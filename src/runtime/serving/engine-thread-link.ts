@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { NONE } from '../../core/index.ts';
 import {
   type AdminCall,
@@ -8,6 +8,7 @@ import {
   type EngineSink,
   type EngineState,
 } from '../../gateway/engine-link.ts';
+import { startThread } from '../thread-entry.ts';
 import { CommandWriter } from './command-wire.ts';
 import type { EngineThreadOptions, FromEngine, ToEngine } from './engine-thread.ts';
 import { readReport } from './report-wire.ts';
@@ -141,12 +142,8 @@ export class EngineThreadLink implements EngineLink {
   private launch(): void {
     // A page of this thread's own cells starts from zero with each thread.
     this.status.signals.fill(0);
-    const here = import.meta.url;
-    const typescript = here.endsWith('.ts');
-    const file = new URL(typescript ? './engine-thread.ts' : './engine-thread.js', here);
-    const worker = new Worker(file, {
+    const worker = startThread('engine-thread', import.meta.url, {
       workerData: { ...this.options.thread, status: this.status.buffer } satisfies EngineThreadOptions,
-      execArgv: typescript ? ['--import', import.meta.resolve('tsx')] : [],
     });
     this.worker = worker;
     let failure = 'the thread ended';
@@ -201,7 +198,8 @@ export class EngineThreadLink implements EngineLink {
       this.progressMs = nowMs;
       this.restartDelayMs = this.options.restartMs;
     }
-    if (this.stalledMs > this.options.hangMs) this.lost('hung', `no step has ended for ${Math.round(this.stalledMs)} ms`);
+    if (this.stalledMs > this.options.hangMs)
+      this.lost('hung', `no step has ended for ${Math.round(this.stalledMs)} ms`);
   }
 
   /** The thread is gone or given up: its requests end, and another is started after a pause. */

@@ -46,7 +46,12 @@ export type EngineOrder = Exclude<AdminCall, { readonly call: 'drain' }> | { rea
 export type ToEngine = Float64Array | { readonly order: number; readonly call: EngineOrder };
 /** Engine to gateway: the report of a step, or the answer to an order. */
 export type FromEngine =
-  | { readonly kind: 'report'; readonly words: Int32Array; readonly floats: Float64Array | null; readonly endNs: number }
+  | {
+      readonly kind: 'report';
+      readonly words: Int32Array;
+      readonly floats: Float64Array | null;
+      readonly endNs: number;
+    }
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly order: number; readonly error: string | null };
 

@@ -14,7 +14,11 @@ export class Pacer {
   private readonly wallNs: () => number;
   /** Wall time at engine time 0. */
   private originNs: number;
-  private readonly errors: Histogram = build({ lowestDiscernibleValue: 1, highestTrackableValue: 60e9, numberOfSignificantValueDigits: 2 });
+  private readonly errors: Histogram = build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 60e9,
+    numberOfSignificantValueDigits: 2,
+  });
   /** Absolute error of the last task's time on the wall clock, ns. */
   lastErrorNs = 0;
 
@@ -33,7 +37,8 @@ export class Pacer {
   /** Runs `task` now, at the engine time that the wall clock gives, before what is due later. */
   runNow(task: Task): void {
     const nowNs = Math.max(this.clock.nowNs(), this.targetNs());
-    const timeNs = this.scale === 0 ? this.clock.nowNs() : Math.min(nowNs, Math.max(this.clock.nowNs(), this.clock.nextNs()));
+    const timeNs =
+      this.scale === 0 ? this.clock.nowNs() : Math.min(nowNs, Math.max(this.clock.nowNs(), this.clock.nextNs()));
     this.clock.at(timeNs, PRIORITY.arrival, task);
     this.clock.run(timeNs);
   }

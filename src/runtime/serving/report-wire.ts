@@ -37,7 +37,15 @@ export interface StepReport {
 /** Fills the floats and ids of the alternatives of one token. */
 export interface LogprobSource {
   /** Writes the chosen token's log-probability to floats[at] and those of `top` alternatives behind it; their ids to ids[idsAt ..]. */
-  fill(token: number, previous: number, top: number, floats: Float64Array, at: number, ids: Int32Array, idsAt: number): void;
+  fill(
+    token: number,
+    previous: number,
+    top: number,
+    floats: Float64Array,
+    at: number,
+    ids: Int32Array,
+    idsAt: number,
+  ): void;
 }
 
 export class ReportWriter {
@@ -56,7 +64,15 @@ export class ReportWriter {
   }
 
   /** Tokens output[from .. from + count); `top` = null without log-probabilities. `before`: the token before output[0]. */
-  tokens(id: number, index: number, output: Int32Array, from: number, count: number, top: number | null, before: number): void {
+  tokens(
+    id: number,
+    index: number,
+    output: Int32Array,
+    from: number,
+    count: number,
+    top: number | null,
+    before: number,
+  ): void {
     this.reserve(5 + count + count * (top ?? 0));
     const { words } = this;
     words[this.length++] = TOKENS;
@@ -66,7 +82,8 @@ export class ReportWriter {
     words[this.length++] = top ?? -1;
     for (let i = 0; i < count; i++) words[this.length++] = output[from + i]!;
     if (top === null) return;
-    for (let i = 0; i < count; i++) this.alternatives(output[from + i]!, from + i > 0 ? output[from + i - 1]! : before, top);
+    for (let i = 0; i < count; i++)
+      this.alternatives(output[from + i]!, from + i > 0 ? output[from + i - 1]! : before, top);
   }
 
   admitted(id: number, index: number, cachedPromptTokens: number): void {
@@ -78,7 +95,10 @@ export class ReportWriter {
   finished(id: number, index: number, reason: FinishReason, detail: FinishDetail): void {
     this.reserve(7);
     const rejection = detail.rejection === null ? -1 : REJECTIONS.indexOf(detail.rejection);
-    this.words.set([FINISHED, id, index, REASONS.indexOf(reason), detail.outputTokens, detail.stopTokenId, rejection], this.length);
+    this.words.set(
+      [FINISHED, id, index, REASONS.indexOf(reason), detail.outputTokens, detail.stopTokenId, rejection],
+      this.length,
+    );
     this.length += 7;
   }
 
@@ -171,7 +191,14 @@ export function readReport(
 
 const NO_FLOATS = new Float64Array(0);
 
-function unpack(words: Int32Array, at: number, floats: Float64Array, floatsAt: number, count: number, top: number): TokenLogprobs {
+function unpack(
+  words: Int32Array,
+  at: number,
+  floats: Float64Array,
+  floatsAt: number,
+  count: number,
+  top: number,
+): TokenLogprobs {
   const chosen = new Float64Array(count);
   const topLogprobs = new Float64Array(count * top);
   for (let i = 0; i < count; i++) {
