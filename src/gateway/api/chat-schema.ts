@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { nullable, optional, SAMPLING_FIELDS } from './request-fields.ts';
+import { logprobCount, nullable, OpenObject, optional, SAMPLING_FIELDS } from './request-fields.ts';
 
 export const ContentPartSchema = Type.Object({
   type: Type.Literal('text'),
@@ -17,9 +17,6 @@ export const MessageSchema = Type.Object({
   tool_call_id: Type.Optional(Type.String()),
   reasoning_content: Type.Optional(Type.String()),
 });
-
-/** Any JSON object, kept as it is. */
-const OpenObject = Type.Unsafe<Readonly<Record<string, unknown>>>({ type: 'object', additionalProperties: true });
 
 export const ToolSchema = Type.Object(
   {
@@ -50,7 +47,7 @@ export const ChatRequestSchema = Type.Object({
   messages: Type.Array(MessageSchema),
   ...SAMPLING_FIELDS,
   logprobs: nullable(Type.Boolean(), 'Log probabilities of the output tokens. Default false.'),
-  top_logprobs: nullable(Type.Integer({ minimum: -1 }), 'Alternatives per token; needs logprobs. Default 0.'),
+  top_logprobs: nullable(logprobCount(-1), 'Alternatives per token; needs logprobs. Default 0.'),
   max_tokens: nullable(Type.Integer(), 'Old name of max_completion_tokens.'),
   max_completion_tokens: nullable(Type.Integer(), 'Default: what the context leaves.'),
   n: nullable(Type.Integer({ minimum: 1 }), 'Choices. Default 1.'),
@@ -68,9 +65,9 @@ export const ChatRequestSchema = Type.Object({
   add_generation_prompt: optional(Type.Boolean(), 'The template opens the answer. Default true.'),
   continue_final_message: optional(Type.Boolean(), 'The answer goes on with the last message. Default false.'),
   add_special_tokens: optional(Type.Boolean(), 'On top of what the template adds. Default false.'),
-  documents: nullable(Type.Array(Type.Unknown()), 'A variable of the template.', true),
+  documents: nullable(Type.Array(Type.Record(Type.String(), Type.String())), 'A variable of the template.', true),
   chat_template: nullable(Type.String(), "Only null: templates are the server's."),
   chat_template_kwargs: nullable(OpenObject, 'Variables of the template.'),
-  mm_processor_kwargs: nullable(Type.Unknown(), 'Taken for compatibility; has no effect.'),
+  mm_processor_kwargs: nullable(OpenObject, 'Taken for compatibility; has no effect.'),
 });
 export type ChatRequest = Omit<Type.Static<typeof ChatRequestSchema>, 'messages'>;

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { nullable, optional, SAMPLING_FIELDS } from './request-fields.ts';
+import { logprobCount, nullable, optional, SAMPLING_FIELDS } from './request-fields.ts';
 
 const TokenIds = Type.Array(Type.Integer({ minimum: 0 }));
 
@@ -12,7 +12,7 @@ export const CompletionRequestSchema = Type.Object({
   prompt: PromptSchema,
   ...SAMPLING_FIELDS,
   echo: nullable(Type.Boolean(), 'The prompt is repeated before the output. Default false.'),
-  logprobs: nullable(Type.Integer({ minimum: 0 }), 'Alternatives per token. Default null: no log probabilities.'),
+  logprobs: nullable(logprobCount(0), 'Alternatives per token. Default null: no log probabilities.'),
   max_tokens: nullable(Type.Integer(), 'Default 16; null: what the context leaves; 0 only with echo.'),
   n: optional(Type.Integer({ minimum: 1 }), 'Choices per prompt. Default 1.'),
   stream: nullable(Type.Boolean(), 'Server-sent events. Default false.'),
@@ -29,7 +29,7 @@ export const GenerateRequestSchema = Type.Object({
   ...SAMPLING_FIELDS,
   user_id: nullable(Type.String(), 'The same as user.', true),
   echo: nullable(Type.Boolean(), 'The prompt is repeated before the output. Default false.'),
-  logprobs: nullable(Type.Integer({ minimum: 0 }), 'Alternatives per token. Default null: no log probabilities.'),
+  logprobs: nullable(logprobCount(0), 'Alternatives per token. Default null: no log probabilities.'),
   max_tokens: nullable(Type.Integer(), 'Default 16; null: what the context leaves; 0 only with echo.'),
   n: optional(Type.Integer({ minimum: 1 }), 'Choices. Default 1.'),
   stream: nullable(Type.Boolean(), 'Server-sent events. Default true.'),

@@ -16,6 +16,8 @@ interface Node {
   /** true: what has no schema is kept as it is; else it is left out. */
   readonly additionalProperties?: unknown;
   readonly 'x-private'?: boolean;
+  /** A string is no number here. */
+  readonly 'x-no-text'?: boolean;
 }
 
 /**
@@ -113,7 +115,7 @@ function read(node: Node, value: unknown, path: string): unknown {
 }
 
 function readInteger(node: Node, value: unknown, path: string): number {
-  const integer = laxInteger(value);
+  const integer = node['x-no-text'] === true && typeof value === 'string' ? null : laxInteger(value);
   const bounded = node.minimum !== undefined && node.maximum !== undefined;
   if (integer === null || (!bounded && !Number.isSafeInteger(integer))) throw refused(node, value, path);
   return within(node, integer, value, path);

@@ -28,7 +28,7 @@ function parseMessage(message: unknown, path: string): ChatMessage {
   const toolCalls = parseToolCalls(message['tool_calls'], `${path}.tool_calls`);
   return {
     role,
-    content: parseContent(message['content'], `${path}.content`),
+    content: parseContent(message['content'], `${path}.content`, MAY_BE_NULL.has(role)),
     ...(name === null ? {} : { name }),
     ...(toolCalls === null ? {} : { tool_calls: toolCalls }),
     ...(toolCallId === null ? {} : { tool_call_id: toolCallId }),
@@ -44,8 +44,11 @@ function optionalText(message: Readonly<Record<string, unknown>>, field: string,
   return value;
 }
 
-function parseContent(content: unknown, path: string): string {
-  if (content === undefined || content === null) return '';
+/** Roles whose content may be null: what was said is a call. */
+const MAY_BE_NULL: ReadonlySet<string> = new Set(['assistant', 'function']);
+
+function parseContent(content: unknown, path: string, mayBeNull: boolean): string {
+  if (content === undefined || (content === null && mayBeNull)) return '';
   if (typeof content === 'string') {
     assertWellFormed(content, path);
     return content;

@@ -11,6 +11,17 @@ export function optional<T extends TSchema>(schema: T, description: string) {
   return Type.Optional(Type.Unsafe<Type.Static<T>>({ ...schema, description }));
 }
 
+/** Alternatives per token: vLLM compares the raw value with 0 before it converts, so that "5" is none. */
+export function logprobCount(minimum: -1 | 0) {
+  return Type.Integer({ minimum, 'x-no-text': true });
+}
+
+/** Any JSON object, kept as it is. */
+export const OpenObject = Type.Unsafe<Readonly<Record<string, unknown>>>({
+  type: 'object',
+  additionalProperties: true,
+});
+
 /** -2^63, and the largest double below 2^63. */
 const INT64_MIN = -(2 ** 63);
 const INT64_MAX = 2 ** 63 - 1024;
@@ -27,6 +38,20 @@ export const StreamOptionsSchema = Type.Object({
   ),
   continuous_usage_stats: nullable(Type.Boolean(), 'The usage so far on every chunk; needs include_usage.'),
 });
+
+const StructuredOutputsSchema = Type.Unsafe<Readonly<Record<string, unknown>>>(
+  Type.Object(
+    {
+      json: nullable(Type.Union([Type.String(), OpenObject]), 'A JSON schema.'),
+      regex: nullable(Type.String(), 'A regular expression.'),
+      choice: nullable(Type.Array(Type.String()), 'One of these.'),
+      grammar: nullable(Type.String(), 'A grammar.'),
+      json_object: nullable(Type.Boolean(), 'Any JSON object.'),
+      structural_tag: nullable(Type.String(), 'Tags with schemas.'),
+    },
+    { additionalProperties: true },
+  ),
+);
 
 /** What every generation endpoint takes, with the nullability of vLLM 0.15.1 (`vllm/entrypoints/openai/*\/protocol.py`). */
 export const SAMPLING_FIELDS = {
@@ -52,7 +77,7 @@ export const SAMPLING_FIELDS = {
   ignore_eos: optional(Type.Boolean(), 'The end of sequence does not end the output. Default false.'),
   min_tokens: optional(Type.Integer({ minimum: 0 }), 'Output tokens before which nothing ends it. Default 0.'),
   prompt_logprobs: nullable(
-    Type.Integer({ minimum: -1 }),
+    logprobCount(-1),
     'Alternatives per prompt token; -1 = the whole vocabulary. Not with stream.',
   ),
   allowed_token_ids: nullable(Type.Array(Type.Integer()), 'Only these tokens may be generated; where the backend can.'),
@@ -91,12 +116,15 @@ export const SAMPLING_FIELDS = {
     ),
     'text, or json_object, json_schema, structural_tag where the backend can.',
   ),
-  structured_outputs: nullable(Type.Unknown(), 'Constraints on the output (vLLM), where the backend can.'),
+  structured_outputs: nullable(
+    StructuredOutputsSchema,
+    'Exactly one constraint on the output (vLLM), where the backend can.',
+  ),
   guided_json: nullable(Type.Unknown(), 'Old name of a constraint; where the backend can.'),
   guided_regex: nullable(Type.Unknown(), 'Old name of a constraint; where the backend can.'),
   guided_choice: nullable(Type.Unknown(), 'Old name of a constraint; where the backend can.'),
   guided_grammar: nullable(Type.Unknown(), 'Old name of a constraint; where the backend can.'),
   logits_processors: nullable(Type.Unknown(), 'Only null: there are none.'),
-  kv_transfer_params: nullable(Type.Unknown(), 'Only null: caches are not transferred.'),
-  vllm_xargs: nullable(Type.Unknown(), 'Taken for compatibility; has no effect.'),
+  kv_transfer_params: nullable(OpenObject, 'Only null: caches are not transferred.'),
+  vllm_xargs: nullable(OpenObject, 'Taken for compatibility; has no effect.'),
 } as const;

@@ -7,7 +7,7 @@ import { unsupportedByBackend } from './resolve-sampling.ts';
 /** Fields that constrain the output. */
 interface FormatFields {
   readonly response_format?: Readonly<Record<string, unknown>> | null;
-  readonly structured_outputs?: unknown;
+  readonly structured_outputs?: Readonly<Record<string, unknown>> | null;
   readonly guided_json?: unknown;
   readonly guided_regex?: unknown;
   readonly guided_choice?: unknown;
@@ -28,6 +28,7 @@ export function resolveFormat(fields: FormatFields, limits: ServedLimits): Outpu
     throw badRequest('structured_outputs', 'structured_outputs: not together with response_format', 'invalid_value');
   }
   if (format['type'] === 'json_schema') return resolveSchema(format['json_schema'], limits);
+  if (format['type'] === 'structural_tag') requireTag(format);
   if (!limits.capabilities.responseFormat) throw unsupportedByBackend('response_format');
   return format['type'] === 'json_object' ? { kind: 'json-object' } : { kind: 'structured', constraint: format };
 }
@@ -59,7 +60,6 @@ function resolveStructured(fields: FormatFields, limits: ServedLimits): OutputFo
   if (!limits.capabilities.responseFormat) throw unsupportedByBackend(param);
   if (structured === null)
     return { kind: 'structured', constraint: { [param.replace('guided_', '')]: fields[guided!] } };
-  if (!isObject(structured)) throw notAllowed(param, structured, 'an object');
   const kinds = ['json', 'regex', 'choice', 'grammar', 'json_object', 'structural_tag'].filter(
     (kind) => (structured[kind] ?? null) !== null,
   );
@@ -75,6 +75,16 @@ function resolveSchema(schema: unknown, limits: ServedLimits): OutputFormat {
   if (!isObject(schema)) throw notAllowed('response_format.json_schema', schema, 'an object with name and schema');
   const name = schema['name'];
   if (typeof name !== 'string') throw notAllowed('response_format.json_schema.name', name, 'a string');
+  const inner = schema['schema'] ?? null;
+  if (inner !== null && !isObject(inner))
+    throw notAllowed('response_format.json_schema.schema', inner, 'an object or null');
   if (!limits.capabilities.responseFormat) throw unsupportedByBackend('response_format');
-  return { kind: 'json-schema', name, schema: schema['schema'] ?? null };
+  return { kind: 'json-schema', name, schema: inner };
+}
+
+/** The new form has a format, the old one structures and triggers (`vllm/entrypoints/openai/engine/protocol.py`). */
+function requireTag(format: Readonly<Record<string, unknown>>): void {
+  if (format['format'] !== undefined) return;
+  if (Array.isArray(format['structures']) && Array.isArray(format['triggers'])) return;
+  throw missing('response_format.format', 'a structural tag (or lists structures and triggers)');
 }

@@ -90,12 +90,12 @@ export function resolveAllowedTokenIds(
 
 /** Words that are never generated. @throws ApiError 400 */
 export function resolveBadWords(words: readonly string[] | null | undefined, limits: ServedLimits): readonly string[] {
-  const unique = [...new Set(words ?? [])];
-  if (unique.length > 0 && !limits.capabilities.badWords) throw unsupportedByBackend('bad_words');
-  if (unique.includes('')) {
+  const list = words ?? [];
+  if (list.length > 0 && !limits.capabilities.badWords) throw unsupportedByBackend('bad_words');
+  if (list.includes('')) {
     throw badRequest('bad_words', 'bad_words: has an empty string; allowed: non-empty strings', 'invalid_value');
   }
-  return unique;
+  return list;
 }
 
 /** 400: the backend that serves here cannot do what the parameter asks for. */
@@ -131,11 +131,10 @@ function resolveLogitBias(
 }
 
 function resolveStopTokenIds(ids: readonly number[], limits: ServedLimits): readonly number[] {
-  const unique = [...new Set(ids)];
-  if (unique.length > limits.stopTokenIdsMax) {
-    throw notAllowed('stop_token_ids', unique, `at most ${limits.stopTokenIdsMax} token ids`);
+  if (ids.length > limits.stopTokenIdsMax) {
+    throw notAllowed('stop_token_ids', ids, `at most ${limits.stopTokenIdsMax} token ids`);
   }
-  return unique;
+  return ids;
 }
 
 function withinLogprobs(param: string, count: number | null, limits: ServedLimits): number | null {
