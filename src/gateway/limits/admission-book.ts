@@ -1,153 +1,181 @@
-export interface AdmissionOptions {
-  /** Sequences that may wait, whatever the prediction says. */
-  readonly waitingMax: number;
-  /** Predicted wait in the queue above which nobody is taken, ms. */
-  readonly queueWaitMaxMs: number;
-  /** Longest Retry-After, ms: who would have to wait longer gets no slot. */
-  readonly retryAfterMaxMs: number;
-  /** Sequences per second that the server is expected to finish, until it has been measured. */
-  readonly rateGuess: number;
-}
+import type { AdmissionConfig } from '../../config/serve-config.ts';
+import { ServiceRate } from './service-rate.ts';
+import { SlotBookings } from './slot-bookings.ts';
 
-export interface Load {
+/** What the engine holds, in sequences. */
+export interface EngineLoad {
   readonly waiting: number;
   readonly running: number;
+  /** Running at most. */
   readonly sequencesMax: number;
 }
 
+/**
+ * 429: come back after `retryAfterMs`, a slot is kept; 503: the server is booked out for longer than a client should wait, and
+ * makes no promise.
+ */
 export type Admission =
   | { readonly admitted: true }
-  | { readonly admitted: false; readonly status: 429 | 503; readonly retryAfterMs: number };
+  | { readonly admitted: false; readonly status: 429; readonly retryAfterMs: number }
+  | { readonly admitted: false; readonly status: 503; readonly retryAfterMs: null };
 
-interface Slot {
-  readonly dueMs: number;
-  readonly expiresMs: number;
-  readonly sequences: number;
-}
+const ADMITTED: Admission = { admitted: true };
+const BOOKED_OUT: Admission = { admitted: false, status: 503, retryAfterMs: null };
 
-/** A booked client may be late by this, or by half of its wait if that is more: Retry-After is in whole seconds. */
-const GRACE_MS = 3000;
-/** And early by this: clocks and networks. */
-const EARLY_MS = 100;
-/** Booked clients may go so far beyond the queue's bound: the prediction that sent them away was not exact. */
-const BOOKED_SLACK = 1.25;
-const SLOTS_MAX = 100_000;
-/** Time constant of the measured rate, ms. */
-const RATE_MEMORY_MS = 10_000;
-/** Slots that the share of returning clients is averaged over. */
-const RETURN_MEMORY = 64;
+/** Nobody is admitted beyond this share of the longest wait: the rest absorbs errors of the measured rate. */
+const WAIT_SHARE = 0.85;
+/**
+ * Part of the queue that newcomers leave to clients with a slot, who come in no even rhythm: a share, and for short queues a
+ * multiple of the square root, as the spread of random arrivals grows.
+ */
+const KEPT_SHARE = 0.3;
+const KEPT_SPREAD = 2;
+/** A queue this short (share of what newcomers may use) takes them even if slots are due: no-shows must not idle the engine. */
+const LOW_SHARE = 0.35;
+/** Slots are booked at this share of the measured rate; newcomers use what is left of it. */
+const PACE = 0.9;
+const RETRY_MIN_MS = 100;
+/** Requests wait although sequences could run, and none has begun for so long: memory is what limits. */
+const MEMORY_BOUND_MS = 1000;
 
 /**
- * Who may come in, and when those come back who may not. Taken is who finds a place in the batch or in a queue whose predicted wait
- * is bearable. Who is refused gets a slot: the time at which, at the measured rate, there will be room after all who wait and all
- * slots given before. Rooms of slots that are due are kept for their owners, so that waiting once is enough; since
- * not everybody comes back, only the share is kept that usually does.
+ * Overload control with an honest Retry-After. A request is admitted while the predicted wait (sequences that wait / measured
+ * rate of service) and the number of those that wait are within bounds. One that is refused books a slot in a virtual queue
+ * behind everything that waits and is booked already; it is told when its turn comes, and when it comes back then, there is
+ * room: newcomers get only what the due slots leave. A slot that nobody comes for expires.
+ *
+ * The idea is the virtual queue of call centres (Armony & Maglaras 2004, "On customer contact centers with a call-back
+ * option"); the bounds' shares and the pace are this project's own, held by simulation in its tests.
  */
 export class AdmissionBook {
-  readonly waitingMax: number;
-  private readonly options: AdmissionOptions;
-  /** By fingerprint, in the order of their due times (they are given out in that order). */
-  private readonly slots = new Map<number, Slot>();
-  private lastSlotMs = 0;
-  /** Completions and time while the server was saturated, decayed. */
-  private finished: number;
-  private busyMs: number;
-  private lastMs = 0;
-  private saturated = false;
-  private returnRatio = 1;
+  private readonly options: AdmissionConfig;
+  private readonly rate: ServiceRate;
+  private readonly bookings = new SlotBookings();
+  /** Requests wait at least until then, as far as the last arrival could see. */
+  private busyUntilMs = Number.NEGATIVE_INFINITY;
+  private pressed = false;
+  private runningPeak = 0;
+  private stuckSinceMs: number | null = null;
 
-  constructor(options: AdmissionOptions) {
+  constructor(options: AdmissionConfig) {
     this.options = options;
-    this.waitingMax = options.waitingMax;
-    // The guess counts as much as two seconds of measurement.
-    this.busyMs = 2000;
-    this.finished = (options.rateGuess * this.busyMs) / 1000;
+    this.rate = new ServiceRate(options.concurrency, options.predictedRequestMs);
   }
 
-  /** Sequences per millisecond while there is work enough. */
-  get ratePerMs(): number {
-    return Math.max(1e-6, this.finished / this.busyMs);
+  get waitingMax(): number {
+    return this.options.waitingMax;
   }
 
+  /** Slots kept at the moment, at most `bookingsMax`. */
   get booked(): number {
-    return this.slots.size;
+    return this.bookings.count;
   }
 
-  /** `fingerprint` is asked for only when somebody is or was refused. */
-  arrive(nowMs: number, fingerprint: () => number, load: Load, sequences = 1): Admission {
-    this.tick(nowMs, load);
-    const waitingBound = Math.min(
-      this.waitingMax,
-      Math.max(1, Math.floor(this.ratePerMs * this.options.queueWaitMaxMs)),
-    );
-    const occupied = load.waiting + load.running;
-    const room = load.sequencesMax + waitingBound - occupied;
-    const kept = this.keptForOwners(nowMs);
-    if (this.slots.size === 0 && room >= sequences) return { admitted: true };
-    const print = fingerprint();
-    const slot = this.slots.get(print);
-    if (slot !== undefined && nowMs >= slot.dueMs - EARLY_MS) {
-      const bookedRoom = load.sequencesMax + BOOKED_SLACK * waitingBound - occupied;
-      if (bookedRoom < sequences) return this.refuse(nowMs, print, sequences, room - kept);
-      this.close(print, true);
-      return { admitted: true };
-    }
-    if (room - kept >= sequences) {
-      this.slots.delete(print);
-      return { admitted: true };
-    }
-    if (slot !== undefined) return { admitted: false, status: 429, retryAfterMs: Math.ceil(slot.dueMs - nowMs) };
-    return this.refuse(nowMs, print, sequences, room - kept);
+  /** Sequences per second that a full engine completes, as measured. */
+  get sequencesPerSecond(): number {
+    return this.rate.sequencesPerMs * 1000;
   }
 
-  /** `sequences` of a request have ended. */
-  completed(nowMs: number, load: Load, sequences = 1): void {
-    this.tick(nowMs, load);
-    if (this.saturated) this.finished += sequences;
+  /** Fingerprints are worth their cost: someone is or may soon be refused. */
+  get wantsFingerprint(): boolean {
+    return this.pressed || this.bookings.count > 0;
   }
 
-  private refuse(nowMs: number, print: number, sequences: number, room: number): Admission {
-    const { retryAfterMaxMs } = this.options;
-    const behindMs = Math.max(0, -room) / this.ratePerMs;
-    const ownMs = (sequences * Math.max(0.05, this.returnRatio)) / this.ratePerMs;
-    const dueMs = Math.max(this.lastSlotMs, nowMs + behindMs) + ownMs;
-    const waitMs = Math.ceil(dueMs - nowMs);
-    if (waitMs > retryAfterMaxMs || this.slots.size >= SLOTS_MAX) {
-      return { admitted: false, status: 503, retryAfterMs: retryAfterMaxMs };
-    }
-    this.lastSlotMs = dueMs;
-    this.slots.delete(print);
-    this.slots.set(print, { dueMs, expiresMs: dueMs + Math.max(GRACE_MS, waitMs / 2), sequences });
-    return { admitted: false, status: 429, retryAfterMs: waitMs };
-  }
-
-  /** Room for the owners of slots that are due; those that came too late lose theirs. */
-  private keptForOwners(nowMs: number): number {
-    let due = 0;
-    for (const [print, slot] of this.slots) {
-      if (slot.dueMs > nowMs) break;
-      if (slot.expiresMs < nowMs) this.close(print, false);
-      else due += slot.sequences;
-    }
-    return due * this.returnRatio;
-  }
-
-  private close(print: number, returned: boolean): void {
-    this.slots.delete(print);
-    this.returnRatio += ((returned ? 1 : 0) - this.returnRatio) / RETURN_MEMORY;
-  }
-
-  private tick(nowMs: number, load: Load): void {
-    const passedMs = Math.max(0, nowMs - this.lastMs);
-    this.lastMs = nowMs;
-    // The first call tells no duration.
-    if (this.saturated && passedMs < RATE_MEMORY_MS) {
-      this.busyMs += passedMs;
-      if (this.busyMs > RATE_MEMORY_MS) {
-        this.finished *= RATE_MEMORY_MS / this.busyMs;
-        this.busyMs = RATE_MEMORY_MS;
+  /**
+   * Decides about one request of `sequences` sequences. `fingerprint`: what a second try has in common with the first, see
+   * `bodyFingerprint`. `isRetry`: the client says that it is a second try (true), a first one (false), or nothing (null); equal
+   * first tries of clients that say nothing are taken for second ones once a slot of theirs is due.
+   */
+  arrive(nowMs: number, fingerprint: number, isRetry: boolean | null, load: EngineLoad, sequences = 1): Admission {
+    this.bookings.advance(nowMs);
+    const waiting = this.waitingAhead(nowMs, load);
+    this.busyUntilMs = nowMs + Math.max(0, waiting) / this.rate.sequencesPerMs;
+    this.pressed = this.excess(waiting, sequences, LOW_SHARE * this.newcomersMax) > 0;
+    if (sequences > this.options.waitingMax + load.sequencesMax) return BOOKED_OUT;
+    const slot = isRetry === false || this.bookings.count === 0 ? null : this.bookings.find(fingerprint, nowMs);
+    if (slot !== null && this.bookings.isDue(slot, nowMs)) {
+      const excess = this.excess(waiting, sequences, this.queueMax);
+      if (excess <= 0) {
+        this.bookings.remove(slot);
+        return ADMITTED;
       }
+      const dueMs = nowMs + Math.max(RETRY_MIN_MS, excess / this.paceMs);
+      this.bookings.defer(slot, nowMs, dueMs);
+      return refusal(dueMs - nowMs);
     }
-    this.saturated = load.waiting > 0 || load.running >= load.sequencesMax;
+    if (this.takesNewcomer(waiting, sequences)) {
+      if (slot !== null && isRetry === true) this.bookings.remove(slot);
+      return ADMITTED;
+    }
+    // Who comes back too early keeps the slot. Who does not say so may be somebody else with the same request.
+    if (slot !== null && isRetry === true) return refusal(slot.dueMs - nowMs);
+    return this.book(nowMs, fingerprint, waiting, sequences);
   }
+
+  /** A request of so many sequences that was admitted has ended, in whatever way. */
+  completed(nowMs: number, sequences = 1): void {
+    this.rate.completed(nowMs, sequences, nowMs <= this.busyUntilMs);
+  }
+
+  private book(nowMs: number, fingerprint: number, waiting: number, sequences: number): Admission {
+    const { bookings } = this;
+    if (bookings.count >= this.options.bookingsMax) return BOOKED_OUT;
+    const excess = this.excess(waiting + bookings.sequences, sequences, this.newcomersMax);
+    const behindLastMs = bookings.lastDueMs + sequences / this.paceMs;
+    const dueMs = Math.max(nowMs + RETRY_MIN_MS, nowMs + excess / this.paceMs, behindLastMs);
+    if (dueMs - nowMs > this.options.retryAfterMaxMs) return BOOKED_OUT;
+    bookings.append(fingerprint, sequences, nowMs, dueMs);
+    return refusal(dueMs - nowMs);
+  }
+
+  private get paceMs(): number {
+    return PACE * this.rate.sequencesPerMs;
+  }
+
+  /** Sequences that may wait. */
+  private get queueMax(): number {
+    const { waitingMax, queueWaitMaxMs } = this.options;
+    return Math.min(waitingMax, WAIT_SHARE * queueWaitMaxMs * this.rate.sequencesPerMs);
+  }
+
+  /** ... while slots are booked, before a newcomer. */
+  private get newcomersMax(): number {
+    const most = this.queueMax;
+    return Math.max(0, most - Math.max(KEPT_SHARE * most, KEPT_SPREAD * Math.sqrt(most)));
+  }
+
+  private takesNewcomer(waiting: number, sequences: number): boolean {
+    const { count, sequencesDue } = this.bookings;
+    if (count === 0) return this.excess(waiting, sequences, this.queueMax) <= 0;
+    const most = this.newcomersMax;
+    return (
+      this.excess(waiting, sequences, LOW_SHARE * most) <= 0 ||
+      this.excess(waiting + sequencesDue, sequences, most) <= 0
+    );
+  }
+
+  /**
+   * Sequences that must begin before one more request finds a queue of at most `most`, itself included. With nobody ahead there
+   * is nothing to wait for, however slow the service: then only `waitingMax` counts.
+   */
+  private excess(waiting: number, sequences: number, most: number): number {
+    const own = waiting + sequences;
+    return waiting <= 0 ? Math.max(0, own - this.options.waitingMax) : own - Math.max(most, 0);
+  }
+
+  /** Sequences ahead of a newcomer; negative = so many could begin at once. */
+  private waitingAhead(nowMs: number, load: EngineLoad): number {
+    const free = Math.max(0, load.sequencesMax - load.running);
+    const stuck = load.waiting > 0 && free > 0;
+    if (!stuck || load.running > this.runningPeak || this.stuckSinceMs === null) {
+      this.stuckSinceMs = stuck ? nowMs : null;
+      this.runningPeak = load.running;
+    }
+    const memoryBound = this.stuckSinceMs !== null && nowMs - this.stuckSinceMs > MEMORY_BOUND_MS;
+    return memoryBound ? load.waiting : load.waiting - free;
+  }
+}
+
+function refusal(waitMs: number): Admission {
+  return { admitted: false, status: 429, retryAfterMs: Math.max(1, Math.ceil(waitMs)) };
 }
