@@ -196,7 +196,7 @@ export function badJson(facts: ServedFacts): BadInput[] {
 }
 
 /** Paths, methods and headers that are wrong, in well-formed HTTP. */
-export function badRequests(facts: ServedFacts): BadInput[] {
+function badRequests(facts: ServedFacts): BadInput[] {
   const good = `{"model":${JSON.stringify(facts.model)},"prompt":"hi","max_tokens":1}`;
   const get = (path: string, status: readonly number[], code: string, method = 'GET'): BadInput => {
     return { name: `${method} ${path}`, method, path, headers: {}, body: null, status, code };

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { logprobCount, nullable, OpenObject, optional, SAMPLING_FIELDS } from './request-fields.ts';
 
-export const ContentPartSchema = Type.Object({
+const ContentPartSchema = Type.Object({
   type: Type.Literal('text'),
   text: nullable(Type.String(), 'The parts are joined by line breaks.', true),
 });
@@ -18,7 +18,7 @@ export const MessageSchema = Type.Object({
   reasoning_content: Type.Optional(Type.String()),
 });
 
-export const ToolSchema = Type.Object(
+const ToolSchema = Type.Object(
   {
     type: optional(Type.Literal('function'), 'function'),
     function: Type.Object(
@@ -33,7 +33,7 @@ export const ToolSchema = Type.Object(
   { additionalProperties: true },
 );
 
-export const ToolChoiceSchema = Type.Union([
+const ToolChoiceSchema = Type.Union([
   Type.Literal('none'),
   Type.Literal('auto'),
   Type.Literal('required'),

@@ -4,7 +4,7 @@ import { logprobCount, nullable, optional, SAMPLING_FIELDS } from './request-fie
 const TokenIds = Type.Array(Type.Integer({ minimum: 0 }));
 
 /** As documented; parse-prompts.ts reads it, because a prompt's text needs errors of its own. */
-export const PromptSchema = Type.Union([Type.String(), Type.Array(Type.String()), TokenIds, Type.Array(TokenIds)], {
+const PromptSchema = Type.Union([Type.String(), Type.Array(Type.String()), TokenIds, Type.Array(TokenIds)], {
   description: 'A text, texts, the token ids of a prompt, or those of several.',
 });
 

@@ -1,9 +1,9 @@
 /** The HTTP interface's shapes: from a body to a resolved call, and from tokens to bodies and events. */
 export * from './api-error.ts';
-export { type CheckedLength, checkLength } from './check-length.ts';
+export { checkLength } from './check-length.ts';
 export type * from './generation-call.ts';
 export { jsonDepth, parseJsonBody } from './json-body.ts';
-export { type OpenApiInfo, openApiDocument } from './openapi.ts';
+export { openApiDocument } from './openapi.ts';
 export { parseChat } from './parse-chat.ts';
 export { parseCompletion, parseGenerate } from './parse-completion.ts';
-export { type DetokenizeCall, parseDetokenize, parseTokenize, type TokenizeCall } from './parse-tokenize.ts';
+export { parseDetokenize, parseTokenize } from './parse-tokenize.ts';

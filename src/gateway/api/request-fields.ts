@@ -26,12 +26,12 @@ export const OpenObject = Type.Unsafe<Readonly<Record<string, unknown>>>({
 const INT64_MIN = -(2 ** 63);
 const INT64_MAX = 2 ** 63 - 1024;
 
-export const StopSchema = Type.Union([Type.String(), Type.Array(Type.String()), Type.Null()], {
+const StopSchema = Type.Union([Type.String(), Type.Array(Type.String()), Type.Null()], {
   description:
     'Up to so many strings that end the output; they are never part of it, unless include_stop_str_in_output.',
 });
 
-export const StreamOptionsSchema = Type.Object({
+const StreamOptionsSchema = Type.Object({
   include_usage: nullable(
     Type.Boolean(),
     'A last chunk with the usage and no choices; true if stream_options is given.',

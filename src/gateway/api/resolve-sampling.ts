@@ -104,7 +104,7 @@ export function unsupportedByBackend(param: string) {
 }
 
 /** @throws ApiError 400 unless `id` is a token of the vocabulary */
-export function requireInVocabulary(param: string, id: number, limits: ServedLimits): void {
+function requireInVocabulary(param: string, id: number, limits: ServedLimits): void {
   if (id < 0 || id >= limits.vocabularySize) {
     throw notAllowed(param, id, `a token id in [0, ${limits.vocabularySize - 1}]`);
   }

@@ -32,17 +32,17 @@ const TokenLogprob = {
   bytes: orNull(Type.Array(Type.Integer({ minimum: 0, maximum: 255 }))),
 };
 
-export const ChatTokenLogprobSchema = Type.Object({
+const ChatTokenLogprobSchema = Type.Object({
   ...TokenLogprob,
   top_logprobs: Type.Array(Type.Object(TokenLogprob)),
 });
 
-export const ChatLogprobsSchema = Type.Object({
+const ChatLogprobsSchema = Type.Object({
   content: Type.Array(ChatTokenLogprobSchema),
   refusal: orNull(Type.String()),
 });
 
-export const CompletionLogprobsSchema = Type.Object({
+const CompletionLogprobsSchema = Type.Object({
   tokens: Type.Array(Type.String()),
   token_logprobs: Type.Array(orNull(Type.Number())),
   top_logprobs: Type.Array(orNull(Type.Record(Type.String(), Type.Number()))),

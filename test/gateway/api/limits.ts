@@ -4,7 +4,7 @@ import type { BackendCapabilities, ServedLimits } from '../../../src/gateway/api
 export const ABLE: BackendCapabilities = { responseFormat: true, tools: true, allowedTokenIds: true, badWords: true };
 
 /** The simulated backend: text of the asked length and nothing else. */
-export const SIMULATED: BackendCapabilities = {
+const SIMULATED: BackendCapabilities = {
   responseFormat: false,
   tools: false,
   allowedTokenIds: false,
