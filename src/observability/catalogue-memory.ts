@@ -1,0 +1,171 @@
+import type { MetricDefinition } from './metric-definition.ts';
+
+/** GPUs that one engine may drive; series of those that are not there are not exposed. */
+export const GPUS_MAX = 8;
+const GPU_ID = { name: 'gpu_id', values: ['0', '1', '2', '3', '4', '5', '6', '7'] } as const;
+
+/** KV cache, prefix cache, memory of the GPUs. */
+export const MEMORY_METRICS = [
+  {
+    name: 'kv_cache_blocks_total',
+    type: 'gauge',
+    unit: 'blocks',
+    writer: 'engine',
+    help: 'Physical KV blocks of the pool (a gauge in spite of its name)',
+  },
+  {
+    name: 'kv_cache_blocks_used',
+    type: 'gauge',
+    unit: 'blocks',
+    writer: 'engine',
+    help: 'KV blocks referenced by live sequences; blocks that are merely cached are not used',
+  },
+  {
+    name: 'kv_cache_blocks_cached',
+    type: 'gauge',
+    unit: 'blocks',
+    writer: 'engine',
+    help: 'KV blocks without an owner whose content may still be hit, and which may be evicted',
+  },
+  {
+    name: 'kv_cache_blocks_free',
+    type: 'gauge',
+    unit: 'blocks',
+    writer: 'scrape',
+    help: 'KV blocks that are neither used nor cached: total - used - cached',
+  },
+  {
+    name: 'kv_cache_utilization_ratio',
+    type: 'gauge',
+    unit: 'ratio',
+    writer: 'scrape',
+    help: 'kv_cache_blocks_used / kv_cache_blocks_total, 0 to 1',
+    absentAtStart: true,
+    thresholds: [
+      { kind: 'target', of: 'value', comparison: '>', value: 0.7 },
+      { kind: 'target', of: 'value', comparison: '<', value: 0.9 },
+      { kind: 'warning', of: 'value', comparison: '>', value: 0.9 },
+      { kind: 'warning', of: 'value', comparison: '>', value: 0.95 },
+      { kind: 'critical', of: 'value', comparison: '>', value: 0.98 },
+    ],
+    panel: { row: 'memory', title: 'KV cache utilization' },
+  },
+  {
+    name: 'kv_cache_orphaned_blocks',
+    type: 'gauge',
+    unit: 'blocks',
+    writer: 'engine',
+    help: 'KV blocks that the last audit found without an owner, not cached and not free',
+    thresholds: [{ kind: 'critical', of: 'value', comparison: '>', value: 0 }],
+  },
+  {
+    name: 'kv_cache_ref_mismatch_blocks',
+    type: 'gauge',
+    unit: 'blocks',
+    writer: 'engine',
+    help: 'KV blocks whose reference count the last audit found different from the block tables that hold them',
+    thresholds: [{ kind: 'critical', of: 'value', comparison: '>', value: 0 }],
+  },
+  {
+    name: 'kv_cache_audits_total',
+    type: 'counter',
+    unit: 'audits',
+    writer: 'engine',
+    help: 'Audits of reference counts made',
+  },
+  {
+    name: 'prefix_cache_entries',
+    type: 'gauge',
+    unit: 'blocks',
+    writer: 'engine',
+    help: 'KV blocks with content in the prefix cache, owned or not',
+  },
+  {
+    name: 'prefix_cache_hit_total',
+    type: 'counter',
+    unit: 'blocks',
+    writer: 'engine',
+    help: "Full prompt blocks found in the prefix cache when a sequence was first admitted; n > 1: the leader's only",
+  },
+  {
+    name: 'prefix_cache_miss_total',
+    type: 'counter',
+    unit: 'blocks',
+    writer: 'engine',
+    help: 'Full prompt blocks looked up and not found',
+  },
+  {
+    name: 'prefix_cache_hit_rate',
+    type: 'gauge',
+    unit: 'ratio',
+    writer: 'engine',
+    help: 'hit / (hit + miss) over the last 5 minutes, 0 to 1; absent while nothing was looked up',
+    absentAtStart: true,
+    thresholds: [
+      { kind: 'target', of: 'value', comparison: '>', value: 0.3 },
+      { kind: 'warning', of: 'value', comparison: '<', value: 0.2 },
+    ],
+    panel: { row: 'cache', title: 'Prefix cache hit rate' },
+  },
+  {
+    name: 'prefix_cache_evictions_total',
+    type: 'counter',
+    unit: 'blocks',
+    writer: 'engine',
+    help: 'Cached blocks that lost their content to new ones',
+    thresholds: [{ kind: 'warning', of: 'per-minute', comparison: '>', value: 100 }],
+  },
+  {
+    name: 'gpu_memory_used_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    writer: 'engine',
+    help: 'Memory in use on the GPU, by anybody',
+    labels: [GPU_ID],
+    absentAtStart: true,
+  },
+  {
+    name: 'gpu_memory_allocated_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    writer: 'engine',
+    help: 'Memory that the engine holds on the GPU, by purpose; context and workspaces are in none of them',
+    labels: [GPU_ID, { name: 'category', values: ['model', 'kv_cache', 'activations'] }],
+    absentAtStart: true,
+  },
+] as const satisfies readonly MetricDefinition[];
+
+/** Utilisation and health of the GPUs. */
+export const GPU_METRICS = [
+  {
+    name: 'gpu_compute_utilization',
+    type: 'gauge',
+    unit: 'percent',
+    writer: 'engine',
+    help: 'SM utilization, 0 to 100, since the last reading',
+    labels: [GPU_ID],
+    absentAtStart: true,
+    thresholds: [{ kind: 'target', of: 'value', comparison: '>', value: 70 }],
+    panel: { row: 'memory', title: 'GPU' },
+  },
+  {
+    name: 'gpu_memory_bandwidth_utilization',
+    type: 'gauge',
+    unit: 'percent',
+    writer: 'engine',
+    help: 'HBM bandwidth utilization, 0 to 100, since the last reading; high during decode, which memory bounds',
+    labels: [GPU_ID],
+    absentAtStart: true,
+    panel: { row: 'memory', title: 'GPU' },
+  },
+  {
+    name: 'gpu_health_status',
+    type: 'gauge',
+    unit: 'state',
+    writer: 'engine',
+    help: '1: the GPU works, 0: it has failed',
+    labels: [GPU_ID],
+    absentAtStart: true,
+    thresholds: [{ kind: 'critical', of: 'value', comparison: '<', value: 1 }],
+  },
+] as const satisfies readonly MetricDefinition[];

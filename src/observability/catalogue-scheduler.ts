@@ -1,0 +1,158 @@
+import type { MetricDefinition } from './metric-definition.ts';
+
+/** Host work of one step: every boundary that a threshold names (1 ms, 5 ms, 50 ms) has finite neighbours on both sides. */
+const STEP_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5] as const;
+const PHASE_SECONDS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05] as const;
+const WAIT_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 20, 40, 80, 160] as const;
+
+/** Scheduler: queues, its own time, what it decided. */
+export const SCHEDULER_METRICS = [
+  {
+    name: 'engine_info',
+    type: 'info',
+    unit: 'state',
+    writer: 'engine',
+    help: '1; its labels say what this engine is: backend keeps simulated and real data apart',
+    labels: ['backend', 'model', 'block_size', 'num_gpu_blocks', 'version'].map((name) => ({ name, values: [] })),
+  },
+  {
+    name: 'scheduler_waiting_queue_size',
+    type: 'gauge',
+    unit: 'sequences',
+    writer: 'engine',
+    help: 'Sequences that wait for a place in the batch or for KV blocks',
+    thresholds: [{ kind: 'warning', of: 'value', comparison: '>', value: 100 }],
+    panel: { row: 'throughput', title: 'Queue sizes' },
+  },
+  {
+    name: 'scheduler_running_batch_size',
+    type: 'gauge',
+    unit: 'sequences',
+    writer: 'engine',
+    help: 'Sequences in the running batch',
+    panel: { row: 'throughput', title: 'Queue sizes' },
+  },
+  {
+    name: 'scheduler_swapped_queue_size',
+    type: 'gauge',
+    unit: 'sequences',
+    writer: 'engine',
+    help: 'Preempted sequences whose KV lies in host memory',
+    thresholds: [{ kind: 'warning', of: 'value', comparison: '>', value: 50 }],
+    panel: { row: 'throughput', title: 'Queue sizes' },
+  },
+  {
+    name: 'scheduler_iteration_latency_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    writer: 'engine',
+    help: "The host's own scheduling work for one step, without the forward pass",
+    buckets: STEP_SECONDS,
+    thresholds: [
+      { kind: 'target', of: 'p99', comparison: '<', value: 0.001 },
+      { kind: 'warning', of: 'p99', comparison: '>', value: 0.005 },
+      { kind: 'critical', of: 'p99', comparison: '>', value: 0.05 },
+    ],
+  },
+  {
+    name: 'scheduler_allocation_latency_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    writer: 'engine',
+    help: 'Admission of one new sequence with its KV blocks: the time of a step that admits n counts n times a n-th',
+    buckets: [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.05],
+    thresholds: [{ kind: 'target', of: 'p99', comparison: '<', value: 0.0001 }],
+  },
+  {
+    name: 'scheduler_phase_latency_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    writer: 'engine',
+    help: 'Phases of the scheduling work of one step, those that had something to do',
+    labels: [{ name: 'phase', values: ['collect_finished', 'allocate_running', 'admit_waiting', 'build_batch'] }],
+    buckets: PHASE_SECONDS,
+    thresholds: [{ kind: 'warning', of: 'value', comparison: '>', value: 0.001 }],
+  },
+  {
+    name: 'scheduler_preemptions_total',
+    type: 'counter',
+    unit: 'preemptions',
+    writer: 'engine',
+    help: 'Sequences taken out of the running batch so that others can go on',
+    labels: [{ name: 'reason', values: ['memory_pressure', 'priority'] }],
+    thresholds: [
+      { kind: 'warning', of: 'per-minute', comparison: '>', value: 5 },
+      { kind: 'critical', of: 'per-minute', comparison: '>', value: 10 },
+    ],
+  },
+  {
+    name: 'scheduler_sequences_received_total',
+    type: 'counter',
+    unit: 'sequences',
+    writer: 'engine',
+    help: 'Sequences taken in; each ends in exactly one finish reason',
+  },
+  {
+    name: 'scheduler_sequences_finished_total',
+    type: 'counter',
+    unit: 'sequences',
+    writer: 'engine',
+    help: 'Sequences that ended, by reason; abort: the client left, timeout: its deadline passed, error: our fault',
+    labels: [{ name: 'finish_reason', values: ['stop', 'length', 'abort', 'timeout', 'error'] }],
+  },
+  {
+    name: 'scheduler_requests_rejected_total',
+    type: 'counter',
+    unit: 'requests',
+    writer: 'engine',
+    help: 'Requests that the engine refused at its door, by reason',
+    labels: [
+      {
+        name: 'reason',
+        values: [
+          'prompt-empty',
+          'prompt-too-long',
+          'never-fits',
+          'prompt-exceeds-step',
+          'queue-full',
+          'deadline-passed',
+          'draining',
+          'device-lost',
+        ],
+      },
+    ],
+  },
+  {
+    name: 'scheduler_failed_steps_total',
+    type: 'counter',
+    unit: 'steps',
+    writer: 'engine',
+    help: 'Submissions to the device that failed',
+  },
+  {
+    name: 'scheduler_seconds_since_last_iteration',
+    type: 'gauge',
+    unit: 'seconds',
+    writer: 'scrape',
+    help: 'Time since a step last ended; it grows while the engine is idle, so alerts ask for waiting work as well',
+    absentAtStart: true,
+    thresholds: [{ kind: 'critical', of: 'value', comparison: '>', value: 10 }],
+  },
+  {
+    name: 'scheduler_swap_wait_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    writer: 'engine',
+    help: 'Time from a preemption by swapping until the sequence came back into the batch',
+    buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 20, 80],
+  },
+  {
+    name: 'request_queue_time_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    writer: 'engine',
+    help: 'Arrival at the engine until first taken into the batch',
+    buckets: WAIT_SECONDS,
+    panel: { row: 'latency', title: 'TTFT decomposition' },
+  },
+] as const satisfies readonly MetricDefinition[];

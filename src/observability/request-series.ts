@@ -1,0 +1,47 @@
+import { type FinishReason, NONE, type Sequence } from '../core/index.ts';
+import type { MetricsPage } from './metrics-page.ts';
+import type { PageHistogram } from './page-histogram.ts';
+
+/** A first token and at least one more, so that there is a time between tokens. */
+const TOKENS_FOR_A_GAP = 2;
+
+/** What is observed once per sequence: ends, lengths, latencies. Times in nanoseconds of the engine's clock. */
+export class RequestSeries {
+  private readonly cells: Float64Array;
+  private readonly finishCells: Readonly<Record<Exclude<FinishReason, 'rejected'>, number>>;
+  private readonly latencies: readonly PageHistogram[];
+  private readonly promptTokens: PageHistogram;
+  private readonly outputTokens: PageHistogram;
+  private readonly perToken: PageHistogram;
+
+  constructor(page: MetricsPage) {
+    this.cells = page.cells;
+    const finish = (reason: string) => page.cell('scheduler_sequences_finished_total', reason);
+    this.finishCells = {
+      stop: finish('stop'),
+      length: finish('length'),
+      abort: finish('abort'),
+      timeout: finish('timeout'),
+      error: finish('error'),
+    };
+    const latency = (bucket: string) => page.histogram('request_latency_seconds', bucket);
+    this.latencies = [latency('1-10'), latency('10-50'), latency('50-100'), latency('100+')];
+    this.promptTokens = page.histogram('request_prompt_tokens');
+    this.outputTokens = page.histogram('request_output_tokens');
+    this.perToken = page.histogram('request_time_per_output_token_seconds');
+  }
+
+  /** A sequence that had been taken in has ended. */
+  finished(sequence: Sequence, reason: Exclude<FinishReason, 'rejected'>, nowNs: number): void {
+    this.cells[this.finishCells[reason]]!++;
+    this.promptTokens.observe(sequence.promptTokens);
+    const tokens = sequence.outputTokens;
+    this.outputTokens.observe(tokens);
+    if (tokens === 0) return;
+    const bucket = tokens <= 10 ? 0 : tokens <= 50 ? 1 : tokens <= 100 ? 2 : 3;
+    this.latencies[bucket]!.observe((nowNs - sequence.request.arrivalNs) / 1e9);
+    const well = reason === 'stop' || reason === 'length';
+    if (!well || tokens < TOKENS_FOR_A_GAP || sequence.firstTokenNs === NONE) return;
+    this.perToken.observe((sequence.lastTokenNs - sequence.firstTokenNs) / 1e9 / (tokens - 1));
+  }
+}
