@@ -81,9 +81,14 @@ export interface CollectiveTable {
   readonly timesNs: readonly number[];
 }
 
-/** An element-wise kernel takes floorNs + bytes / bytesPerSecond. */
+/**
+ * An element-wise kernel takes floorNs + bytes / l2BytesPerSecond while what it touches fits the L2 cache (l2Bytes), and at least
+ * bytes / bytesPerSecond beyond.
+ */
 export interface ElementwiseTime {
   readonly floorNs: number;
+  readonly l2BytesPerSecond: number;
+  readonly l2Bytes: number;
   readonly bytesPerSecond: number;
 }
 

@@ -1,5 +1,7 @@
 export * from './acceptance.ts';
+export * from './calibrated.ts';
 export * from './device.ts';
+export * from './device-operators.ts';
 export * from './device-profile.ts';
 export * from './engine-host-profile.ts';
 export * from './expert-shape.ts';

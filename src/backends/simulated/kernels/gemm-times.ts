@@ -1,0 +1,69 @@
+import type { GemmTable, MeasuredPeaks } from '../device-profile.ts';
+import type { WeightFormat } from '../model-shape.ts';
+import { beyond, gridPlace, valueAt } from './grid.ts';
+
+/**
+ * Times of y[m, n] = x[m, k] w[k, n], linear between the points of a measured table (n and k; m, whose points lie around the edges of tiles),
+ * in proportion beyond it, and never faster than the roofline of the measured peaks. fp8 tables contain the kernel that quantises x.
+ */
+export class GemmTimes {
+  private readonly table: GemmTable;
+  private readonly peaks: MeasuredPeaks;
+  private readonly format: WeightFormat;
+
+  constructor(table: GemmTable, peaks: MeasuredPeaks, format: WeightFormat) {
+    this.table = table;
+    this.peaks = peaks;
+    this.format = format;
+  }
+
+  /** Whether a shape lies outside of the table. */
+  extrapolates(n: number, k: number): boolean {
+    return beyond(this.table.ns, n) > 1 || beyond(this.table.ks, k) > 1;
+  }
+
+  /** Time of one product, ns. */
+  timeNs(m: number, n: number, k: number): number {
+    return this.at(m, this.column(n, k), n, k);
+  }
+
+  /** Times of m = 0 .. rowsMax (0 at 0), ns. */
+  byRows(n: number, k: number, rowsMax: number): Float64Array {
+    const column = this.column(n, k);
+    const times = new Float64Array(rowsMax + 1);
+    for (let m = 1; m <= rowsMax; m++) times[m] = this.at(m, column, n, k);
+    return times;
+  }
+
+  private at(m: number, column: Float64Array, n: number, k: number): number {
+    const { ms } = this.table;
+    const ns = valueAt(column, gridPlace(ms, m)) * beyond(ms, m);
+    return Math.max(ns, gemmFloorNs(this.peaks, this.format, m, n, k));
+  }
+
+  /** Times at every m of the table. */
+  private column(n: number, k: number): Float64Array {
+    const { ms, ns, ks, timesNs } = this.table;
+    const i = gridPlace(ns, n);
+    const j = gridPlace(ks, k);
+    const rowStride = ks.length * ms.length;
+    const low = Math.floor(i);
+    const share = i - low;
+    const factor = beyond(ns, n) * beyond(ks, k);
+    const column = new Float64Array(ms.length);
+    for (let l = 0; l < ms.length; l++) {
+      const a = valueAt(timesNs, j, low * rowStride + l, ms.length);
+      const b = share === 0 ? a : valueAt(timesNs, j, (low + 1) * rowStride + l, ms.length);
+      column[l] = (a + share * (b - a)) * factor;
+    }
+    return column;
+  }
+}
+
+/** Roofline (Williams et al., CACM 2009) of a product: the longer of 2 m n k operations and of reading the weights, once. */
+export function gemmFloorNs(peaks: MeasuredPeaks, format: WeightFormat, m: number, n: number, k: number): number {
+  const rate = format === 'fp8' ? peaks.fp8FlopsPerSecond : peaks.bf16FlopsPerSecond;
+  const compute = (2 * m * n * k) / rate;
+  const traffic = (n * k * (format === 'fp8' ? 1 : 2)) / peaks.hbmBytesPerSecond;
+  return Math.max(compute, traffic) * 1e9;
+}
