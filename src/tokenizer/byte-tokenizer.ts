@@ -25,7 +25,7 @@ export class ByteTokenizer implements Tokenizer {
 
   constructor() {
     for (let byte = 0; byte < FIRST_SPECIAL; byte++) this.pieces.set(byte, Uint8Array.of(byte), false);
-    SPECIAL.forEach((text, i) => this.pieces.set(FIRST_SPECIAL + i, text, true));
+    for (const [i, text] of SPECIAL.entries()) this.pieces.set(FIRST_SPECIAL + i, text, true);
   }
 
   encode(text: string): Int32Array {

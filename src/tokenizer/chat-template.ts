@@ -1,5 +1,5 @@
 import { Template } from '@huggingface/jinja';
-import { type ChatTemplateOptions, ChatTemplateError, type TemplateMessage, TokenizerError } from './tokenizer.ts';
+import { ChatTemplateError, type ChatTemplateOptions, type TemplateMessage, TokenizerError } from './tokenizer.ts';
 
 /** Special tokens by the names that templates use (bos_token, eos_token, ...). */
 export type SpecialTokens = Readonly<Record<string, string>>;
@@ -29,7 +29,10 @@ export class ChatTemplate {
     const marked = [...messages.slice(0, -1), { ...last, content: last.content + END_MARK }];
     const text = this.run(marked, { ...options, addGenerationPrompt: false });
     const at = text.lastIndexOf(END_MARK);
-    if (at < 0) throw new ChatTemplateError('the chat template does not keep the final message as it is, so it cannot be continued');
+    if (at < 0)
+      throw new ChatTemplateError(
+        'the chat template does not keep the final message as it is, so it cannot be continued',
+      );
     return text.slice(0, at);
   }
 

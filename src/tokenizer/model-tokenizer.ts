@@ -1,7 +1,13 @@
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
 import { ChatTemplate, type SpecialTokens } from './chat-template.ts';
 import { PieceTable } from './piece-table.ts';
-import { type ChatTemplateOptions, ChatTemplateError, type TemplateMessage, type Tokenizer, TokenizerError } from './tokenizer.ts';
+import {
+  ChatTemplateError,
+  type ChatTemplateOptions,
+  type TemplateMessage,
+  type Tokenizer,
+  TokenizerError,
+} from './tokenizer.ts';
 
 /** The files of a model folder that a tokenizer is made of, parsed. */
 export interface TokenizerFiles {
@@ -17,7 +23,10 @@ export interface TokenizerFiles {
 }
 
 export interface TokenizerJson {
-  readonly model: { readonly type?: string; readonly vocab: Readonly<Record<string, number>> | readonly (readonly [string, number])[] };
+  readonly model: {
+    readonly type?: string;
+    readonly vocab: Readonly<Record<string, number>> | readonly (readonly [string, number])[];
+  };
   readonly added_tokens?: readonly { readonly id: number; readonly content: string; readonly special: boolean }[];
   readonly decoder?: DecoderJson | null;
 }
@@ -48,13 +57,20 @@ export class ModelTokenizer implements Tokenizer {
     try {
       this.library = new HfTokenizer(files.tokenizer, files.config);
     } catch (error) {
-      throw new TokenizerError(`${files.folder}/tokenizer.json: ${error instanceof Error ? error.message : String(error)}`);
+      throw new TokenizerError(
+        `${files.folder}/tokenizer.json: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
     const decoders = flat(files.tokenizer.decoder ?? null);
     this.stripsLeadingSpace = decoders.some(
-      (it) => (it.type === 'Strip' && it.content === ' ' && (it.start ?? 0) > 0) || (it.type === 'Metaspace' && it.prepend_scheme !== 'never'),
+      (it) =>
+        (it.type === 'Strip' && it.content === ' ' && (it.start ?? 0) > 0) ||
+        (it.type === 'Metaspace' && it.prepend_scheme !== 'never'),
     );
-    this.pieces = piecesOf(files.tokenizer, decoders.some((it) => it.type === 'ByteLevel'));
+    this.pieces = piecesOf(
+      files.tokenizer,
+      decoders.some((it) => it.type === 'ByteLevel'),
+    );
     this.vocabularySize = this.pieces.size;
     const special = specialTokens(files.config);
     this.eosTokenIds = files.eosTokenIds.length > 0 ? files.eosTokenIds : eosOf(files, special);
@@ -151,7 +167,8 @@ function specialTokens(config: Readonly<Record<string, unknown>>): SpecialTokens
   for (const [key, value] of Object.entries(config)) {
     if (!key.endsWith('_token')) continue;
     if (typeof value === 'string') tokens[key] = value;
-    else if (typeof value === 'object' && value !== null && 'content' in value && typeof value.content === 'string') tokens[key] = value.content;
+    else if (typeof value === 'object' && value !== null && 'content' in value && typeof value.content === 'string')
+      tokens[key] = value.content;
   }
   return tokens;
 }
@@ -159,7 +176,10 @@ function specialTokens(config: Readonly<Record<string, unknown>>): SpecialTokens
 function eosOf(files: TokenizerFiles, special: SpecialTokens): readonly number[] {
   const eos = special['eos_token'];
   const found = (files.tokenizer.added_tokens ?? []).find(({ content }) => content === eos);
-  if (found === undefined) throw new TokenizerError(`${files.folder}: no end-of-sequence token in generation_config.json, config.json or tokenizer_config.json`);
+  if (found === undefined)
+    throw new TokenizerError(
+      `${files.folder}: no end-of-sequence token in generation_config.json, config.json or tokenizer_config.json`,
+    );
   return [found.id];
 }
 

@@ -63,7 +63,7 @@ export class ReadableText {
       length += part.length;
     }
     this.ids = new Int32Array(length);
-    parts.forEach((part, i) => this.ids.set(part, starts[i]!));
+    for (const [i, part] of parts.entries()) this.ids.set(part, starts[i]!);
     this.sentenceStarts = Int32Array.from(starts);
   }
 }
