@@ -16,6 +16,7 @@ import { impliedAnswerLength } from './answer-length.ts';
 import { logDestination } from './log-file.ts';
 import { openTokenizer } from './open-tokenizer.ts';
 import { EngineThreadLink } from './serving/engine-thread-link.ts';
+import { sampleGateway } from './serving/gateway-sampler.ts';
 import { epochSeconds, wallNs } from './system-clock.ts';
 import { TokenizerPool } from './tokenizer-pool.ts';
 
@@ -47,7 +48,15 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     config.tokenizerThreads,
     config.limits.tokenizerQueueMax,
   );
-  const app = await createServer(gatewayContext(config, { link, tokenizer, pool, page, log }));
+  const context = gatewayContext(config, { link, tokenizer, pool, page, log });
+  const app = await createServer(context);
+  const stopSampling = sampleGateway(context.metrics, {
+    nowMs: context.nowMs,
+    tokenizerQueue: () => pool.queueLength,
+    engineRestarts: () => link.restarts,
+    stalledMs: () => link.stalledMs,
+  });
+  app.addHook('onClose', async () => stopSampling());
   const stop = stopper(app, link, pool, config.limits.drainTimeoutMs, log);
   try {
     await app.listen({ host: config.host, port: config.port });

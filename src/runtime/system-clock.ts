@@ -7,3 +7,9 @@ export function wallNs(): number {
 export function epochSeconds(): number {
   return Math.floor(Date.now() / 1000);
 }
+
+/** How long this thread's event loop has been busy and idle so far, ms. */
+export function eventLoopTimes(): { readonly activeMs: number; readonly idleMs: number } {
+  const { active, idle } = performance.eventLoopUtilization();
+  return { activeMs: active, idleMs: idle };
+}

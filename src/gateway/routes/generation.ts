@@ -123,6 +123,7 @@ class Generation {
         this.calls.remove(identity.id, run);
         this.calls.remove(request.id, run);
         this.sequences -= sequences;
+        if (call.stream) context.metrics.streamClosed();
         context.book.completed(context.nowMs(), sequences);
         ended(outcome, usage);
       },
@@ -131,6 +132,7 @@ class Generation {
     if (request.id !== identity.id) this.calls.add(request.id, run);
     reply.raw.once('close', cutOff);
     this.sequences += sequences;
+    if (call.stream) context.metrics.streamOpened();
     run.start(() => this.nextRequestId++);
   }
 

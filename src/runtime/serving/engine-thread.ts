@@ -12,7 +12,7 @@ import {
   SyntheticProbabilities,
   TextWriter,
 } from '../../backends/simulated/index.ts';
-import { type EngineConfig, type EngineEvents, VirtualClock } from '../../core/index.ts';
+import { type EngineConfig, VirtualClock } from '../../core/index.ts';
 import type { AdminCall, InjectedFault } from '../../gateway/engine-link.ts';
 import { attachMetricsPage, EngineMetrics } from '../../observability/index.ts';
 import { wallNs } from '../system-clock.ts';
@@ -37,6 +37,8 @@ export interface EngineThreadOptions {
   readonly timeScale: number;
   readonly status: SharedArrayBuffer;
   readonly metrics: SharedArrayBuffer;
+  /** Of the metric `engine_info`. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** What the gateway may order; `hang` is for tests of the watchdog. Draining is the gateway's own business: it sends nothing more. */
@@ -103,7 +105,7 @@ class EngineThread {
       faults: this.faults,
       writer: new TextWriter(options.text, options.seed, config.sequencesMax),
     });
-    this.metrics = new EngineMetrics(attachMetricsPage(options.metrics), { config, backend });
+    this.metrics = new EngineMetrics(attachMetricsPage(options.metrics), { config, backend, labels: options.labels ?? {} });
     this.host = new EngineHost({
       config,
       backend,
@@ -111,8 +113,10 @@ class EngineThread {
       pacer: this.pacer,
       hostTimer: new ModelledHostTimer(),
       reports: this.reports,
-      events: [this.metrics as EngineEvents],
+      events: [this.metrics],
     });
+    this.metrics.attach(this.host.engine);
+    this.metrics.attach(this.host.engine);
     port.on('message', (message: ToEngine) => {
       this.receive(message);
       this.wake();

@@ -23,7 +23,9 @@ const sampling = fc.record({
   n: fc.integer({ min: 1, max: 128 }),
   stopTokenIds: fc.array(count, { maxLength: 5 }),
   logitBias: fc.option(
-    fc.dictionary(fc.integer({ min: 0, max: 9999 }).map(String), finite, { minKeys: 1 }).map((o) => new Map(Object.entries(o).map(([k, v]) => [Number(k), v]))),
+    fc
+      .dictionary(fc.integer({ min: 0, max: 9999 }).map(String), finite, { minKeys: 1 })
+      .map((o) => new Map(Object.entries(o).map(([k, v]) => [Number(k), v]))),
   ),
 });
 const request: fc.Arbitrary<EngineRequest> = fc.record({
@@ -93,11 +95,36 @@ describe('reports', () => {
     const sinks = new Map([7, 8].map((id) => [id, sink(id)] as const));
     const ended: number[] = [];
     const touched: EngineSink[] = [];
-    readReport(writer.take(1), (id) => sinks.get(id), (id) => ended.push(id), touched);
+    readReport(
+      writer.take(1),
+      (id) => sinks.get(id),
+      (id) => ended.push(id),
+      touched,
+    );
     expect(calls).toEqual([
       ['admitted', 7, 0, 32],
-      ['prompt', 7, { top: 2, chosen: Float64Array.of(-6.005, -9.006), topIds: Int32Array.of(6, 7, 9, 10), topLogprobs: Float64Array.of(-6, -7, -9, -10) }],
-      ['tokens', 7, 0, [12, 13], { top: 1, chosen: Float64Array.of(-12.011, -13.012), topIds: Int32Array.of(12, 13), topLogprobs: Float64Array.of(-12, -13) }],
+      [
+        'prompt',
+        7,
+        {
+          top: 2,
+          chosen: Float64Array.of(-6.005, -9.006),
+          topIds: Int32Array.of(6, 7, 9, 10),
+          topLogprobs: Float64Array.of(-6, -7, -9, -10),
+        },
+      ],
+      [
+        'tokens',
+        7,
+        0,
+        [12, 13],
+        {
+          top: 1,
+          chosen: Float64Array.of(-12.011, -13.012),
+          topIds: Int32Array.of(12, 13),
+          topLogprobs: Float64Array.of(-12, -13),
+        },
+      ],
       ['tokens', 8, 3, [20], null],
       ['finished', 7, 0, 'stop', { outputTokens: 3, stopTokenId: 13, rejection: null }],
     ]);
@@ -118,14 +145,32 @@ describe('reports', () => {
       finished: () => {},
       stepEnd: () => {},
     };
-    readReport(writer.take(1), () => sink, () => {}, []);
+    readReport(
+      writer.take(1),
+      () => sink,
+      () => {},
+      [],
+    );
     expect(got).toEqual([...ids]);
   });
 });
 
 it('GREEDY survives the wire', () => {
   const writer = new CommandWriter();
-  writer.submit({ id: 1, prompt: Int32Array.of(1), outputTokensMax: 1, sampling: GREEDY, priority: 0, cacheSalt: 0, timeoutMs: null, impliedOutputTokens: 5 });
-  readCommands(writer.take(), { submit: (it) => expect(it.sampling).toEqual(GREEDY), abort: () => {}, finish: () => {} });
+  writer.submit({
+    id: 1,
+    prompt: Int32Array.of(1),
+    outputTokensMax: 1,
+    sampling: GREEDY,
+    priority: 0,
+    cacheSalt: 0,
+    timeoutMs: null,
+    impliedOutputTokens: 5,
+  });
+  readCommands(writer.take(), {
+    submit: (it) => expect(it.sampling).toEqual(GREEDY),
+    abort: () => {},
+    finish: () => {},
+  });
   expect.assertions(1);
 });

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type DeviceProfile, parseDeviceProfile, ProfileError } from '../backends/simulated/index.ts';
+import { withPath } from './input-error.ts';
+
+/** Profiles that come with Twinfer, by name of the device. */
+const BUNDLED: Readonly<Record<string, string>> = { 'H100-SXM-80GB': 'h100-sxm.json' };
+
+/** Folder of the bundled profiles: beside the simulated backend, in sources and in the build. */
+export const PROFILE_FOLDER = fileURLToPath(new URL('../backends/simulated/profiles/', import.meta.url));
+
+/** Devices that have a bundled profile. */
+export const PROFILED_DEVICES: readonly string[] = Object.keys(BUNDLED);
+
+/** The bundled profile of a device; null when there is none. */
+export function bundledDeviceProfile(device: string): DeviceProfile | null {
+  const name = BUNDLED[device];
+  return name === undefined ? null : readDeviceProfile(`${PROFILE_FOLDER}${name}`);
+}
+
+/** Reads and checks a profile. Throws InputError for a file that cannot be read, ProfileError for one that is no profile. */
+export function readDeviceProfile(path: string): DeviceProfile {
+  const text = withPath('profile', path, () => readFileSync(path, 'utf8'));
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new ProfileError(path, 'is no JSON');
+  }
+  return parseDeviceProfile(path, json);
+}
