@@ -105,7 +105,11 @@ class EngineThread {
       faults: this.faults,
       writer: new TextWriter(options.text, options.seed, config.sequencesMax),
     });
-    this.metrics = new EngineMetrics(attachMetricsPage(options.metrics), { config, backend, labels: options.labels ?? {} });
+    this.metrics = new EngineMetrics(attachMetricsPage(options.metrics), {
+      config,
+      backend,
+      labels: options.labels ?? {},
+    });
     this.host = new EngineHost({
       config,
       backend,
@@ -115,7 +119,6 @@ class EngineThread {
       reports: this.reports,
       events: [this.metrics],
     });
-    this.metrics.attach(this.host.engine);
     this.metrics.attach(this.host.engine);
     port.on('message', (message: ToEngine) => {
       this.receive(message);
