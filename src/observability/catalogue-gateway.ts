@@ -63,9 +63,16 @@ export const GATEWAY_METRICS = [
     type: 'histogram',
     unit: 'seconds',
     writer: 'gateway',
-    help: 'Arrival of a request until the last byte of its answer, by kind of call',
-    labels: [{ name: 'kind', values: ['chat', 'completion', 'generate'] }],
+    help: 'Arrival of a request until the last byte of its answer, of requests that reached the engine',
     buckets: [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 480],
+  },
+  {
+    name: 'gateway_calls_total',
+    type: 'counter',
+    unit: 'requests',
+    writer: 'gateway',
+    help: 'Generation requests that reached the engine and ended, by kind of call',
+    labels: [{ name: 'kind', values: ['chat', 'completion', 'generate'] }],
   },
   {
     name: 'gateway_time_to_first_token_seconds',
@@ -73,7 +80,7 @@ export const GATEWAY_METRICS = [
     unit: 'seconds',
     writer: 'gateway',
     help: 'Arrival of a request at the gateway until its first token is written: what the client sees',
-    buckets: [0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 20, 40, 80],
+    buckets: [0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 20, 80],
     panel: { row: 'gateway', title: 'TTFT as the client sees it' },
   },
   {
@@ -113,7 +120,7 @@ export const GATEWAY_METRICS = [
     unit: 'seconds',
     writer: 'gateway',
     help: "How much later than asked for a timer of the gateway's event loop ran",
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2],
     panel: { row: 'gateway', title: 'Event loop' },
   },
   {

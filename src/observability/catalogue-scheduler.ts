@@ -2,8 +2,8 @@ import type { MetricDefinition } from './metric-definition.ts';
 
 /** Host work of one step: every boundary that a threshold names (1 ms, 5 ms, 50 ms) has finite neighbours on both sides. */
 const STEP_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5] as const;
-const PHASE_SECONDS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05] as const;
-const WAIT_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 20, 40, 80, 160] as const;
+const PHASE_SECONDS = [0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.05] as const;
+const WAIT_SECONDS = [0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 40, 160] as const;
 
 /** Scheduler: queues, its own time, what it decided. */
 export const SCHEDULER_METRICS = [
@@ -144,7 +144,7 @@ export const SCHEDULER_METRICS = [
     unit: 'seconds',
     writer: 'engine',
     help: 'Time from a preemption by swapping until the sequence came back into the batch',
-    buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 20, 80],
+    buckets: [0.01, 0.1, 0.5, 1, 5, 40],
   },
   {
     name: 'request_queue_time_seconds',

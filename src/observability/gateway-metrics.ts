@@ -49,7 +49,8 @@ export class GatewayMetrics {
   private readonly reasonCells: ReadonlyMap<string, number>;
   private readonly tokensCell: number;
   private readonly streamsCell: number;
-  private readonly durations: Readonly<Record<CallKind, PageHistogram>>;
+  private readonly callCells: Readonly<Record<CallKind, number>>;
+  private readonly durations: PageHistogram;
   private readonly firstTokens: PageHistogram;
   private readonly loopDelays: PageHistogram;
   private iterationsSeen = -1;
@@ -72,8 +73,9 @@ export class GatewayMetrics {
     );
     this.tokensCell = page.cell('gateway_tokens_total');
     this.streamsCell = page.cell('gateway_active_streams');
-    const duration = (kind: CallKind) => page.histogram('gateway_request_duration_seconds', kind);
-    this.durations = { chat: duration('chat'), completion: duration('completion'), generate: duration('generate') };
+    const calls = (kind: CallKind) => page.cell('gateway_calls_total', kind);
+    this.callCells = { chat: calls('chat'), completion: calls('completion'), generate: calls('generate') };
+    this.durations = page.histogram('gateway_request_duration_seconds');
     this.firstTokens = page.histogram('gateway_time_to_first_token_seconds');
     this.loopDelays = page.histogram('event_loop_delay_seconds');
   }
@@ -86,7 +88,8 @@ export class GatewayMetrics {
   /** It ended after it had been handed to the engine, `seconds` after it came. */
   ended(end: CallEnd, kind: CallKind, seconds: number): void {
     this.cells[this.outcomeCells[OUTCOME_OF_END[end]]]!++;
-    this.durations[kind].observe(seconds);
+    this.cells[this.callCells[kind]]!++;
+    this.durations.observe(seconds);
   }
 
   /** It was answered with an error before that; `code` as in the error's body, unknown ones count as `other`. */
