@@ -3,7 +3,7 @@
 //   node scripts/build.mjs                 fails when the compiler is not installed
 //   node scripts/build.mjs --if-possible   keeps dist/ as it is then (an installation without development dependencies)
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
@@ -25,4 +25,7 @@ const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.
   stdio: 'inherit',
 });
 if (status !== 0) process.exit(status ?? 1);
+// Data that the code reads beside itself.
+const profiles = 'src/backends/simulated/profiles';
+cpSync(`${root}${profiles}`, `${root}dist/${profiles}`, { recursive: true });
 if (existsSync(executable)) chmodSync(executable, 0o755);

@@ -102,7 +102,7 @@ def measure_bandwidth():
         b = torch.empty_like(a)
         ns = graph_ns([lambda: b.copy_(a)] * 4)
         add("copy", "bytes read and written", 2 * mib * 2**20, 0, 0, ns)
-    add("read", "sum, bytes read", 4096 * 2**20, 0, 0, graph_ns([lambda: torch.sum(a.view(1024, -1), 1)] * 4))
+    add("read", "sum: bytes read", 4096 * 2**20, 0, 0, graph_ns([lambda: torch.sum(a.view(1024, -1), 1)] * 4))
 
 
 def measure_gemm():
@@ -144,8 +144,8 @@ def measure_gemm_fp8():
 def measure_launches():
     x = torch.zeros(1, device="cuda")
     for count in (100, 1000):
-        add("launch", "graph, add of one element", count, 0, 0, graph_ns([lambda: x.add_(1)] * count))
-        add("launch", "graph, empty Triton kernel", count, 0, 0, graph_ns([lambda: null_kernel[(1,)](x)] * count))
+        add("launch", "graph: add of one element", count, 0, 0, graph_ns([lambda: x.add_(1)] * count))
+        add("launch", "graph: empty Triton kernel", count, 0, 0, graph_ns([lambda: null_kernel[(1,)](x)] * count))
     w = torch.randn(512, 512, dtype=torch.bfloat16, device="cuda")
     a = torch.randn(16, 512, dtype=torch.bfloat16, device="cuda")
     out = torch.empty(16, 512, dtype=torch.bfloat16, device="cuda")
@@ -164,7 +164,7 @@ def measure_launches():
                 call()
             torch.cuda.synchronize()
             host.append((time.perf_counter_ns() - start) / 1000)
-        add("launch", f"eager, {name}", 1000, 0, 0, statistics.median(host))
+        add("launch", f"eager: {name}", 1000, 0, 0, statistics.median(host))
 
 
 def measure_elementwise():
@@ -229,7 +229,7 @@ def measure_moe():
                 routes = [torch.stack([torch.randperm(experts, device="cuda")[:top_k] for _ in range(m)]) for _ in range(8)]
                 calls = [moe_gemm(x, up, down, route, block) for route in routes]
                 covered = statistics.mean(len(route.unique()) for route in routes) / experts
-                add("moe", f"{variant} E={experts} top={top_k} block={block} covered={covered:.3f}", m, hidden, inner, graph_ns(calls))
+                add("moe", f"{variant} E={experts} top={top_k} block={'x'.join(map(str, block))} covered={covered:.3f}", m, hidden, inner, graph_ns(calls))
 
 
 def measure_layers():

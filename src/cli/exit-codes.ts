@@ -3,6 +3,8 @@ import { TraceError } from '../../replay/trace-error.ts';
 import { DeviceError } from '../backends/simulated/device.ts';
 import { MemoryError } from '../backends/simulated/memory.ts';
 import { ModelError } from '../backends/simulated/model-shape.ts';
+import { ProfileError } from '../backends/simulated/parse-device-profile.ts';
+import { KernelTableError } from '../calibration/kernel-csv.ts';
 import { ScenarioError } from '../config/scenario-error.ts';
 import { ConfigError, InvariantError } from '../core/index.ts';
 import { InputError, pathError } from '../runtime/input-error.ts';
@@ -34,6 +36,8 @@ const INPUT_ERRORS = [
   ModelError,
   DeviceError,
   MemoryError,
+  ProfileError,
+  KernelTableError,
 ] as const;
 
 /** The exit code of an error, and what to print of it. */

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { calibrateCommand } from './calibrate-command.ts';
 import type { CliIo } from './cli-io.ts';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts';
 import { generateCommand } from './generate-command.ts';
@@ -66,6 +67,7 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
     generateCommand(context),
     scenariosCommand(context),
     validateScenarioCommand(context),
+    calibrateCommand(context),
   ];
   for (const command of commands) root.addCommand(command);
   for (const command of [root, ...commands]) {

@@ -24,7 +24,9 @@ export function calibrateDevice(options: CalibrateDeviceOptions): DeviceProfile 
   const sources: ProfileSource[] = [];
   const read = (path: string, name: string, columns: boolean) => {
     const bytes = withPath('kernel table', path, () => readFileSync(path));
-    const text = (path.endsWith('.gz') ? withPath('kernel table', path, () => gunzipSync(bytes)) : bytes).toString('utf8');
+    const text = (path.endsWith('.gz') ? withPath('kernel table', path, () => gunzipSync(bytes)) : bytes).toString(
+      'utf8',
+    );
     const csv = new KernelCsv(name, text);
     const column = (field: string, other: string) => (columns ? csv.text(0, field) : other);
     sources.push({

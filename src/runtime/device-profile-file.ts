@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type DeviceProfile, parseDeviceProfile, ProfileError } from '../backends/simulated/index.ts';
+import { type DeviceProfile, ProfileError, parseDeviceProfile } from '../backends/simulated/index.ts';
 import { withPath } from './input-error.ts';
 
 /** Profiles that come with Twinfer, by name of the device. */

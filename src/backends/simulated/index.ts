@@ -11,6 +11,7 @@ export * from './memory.ts';
 export * from './model-catalogue.ts';
 export * from './model-shape.ts';
 export * from './modelled-host-timer.ts';
+export * from './parse-device-profile.ts';
 export * from './roofline.ts';
 export * from './shard.ts';
 export * from './simulated-backend.ts';
