@@ -85,7 +85,7 @@ export class RawConnection {
     let from = 0;
     if (this.inHead) {
       const before = this.head.length;
-      this.head += BUFFER.latin1Slice(0, count);
+      this.head += BUFFER.toString('latin1', 0, count);
       const end = this.head.indexOf(HEAD_END);
       if (end < 0) return;
       this.parseHead(this.head.slice(0, end));
@@ -116,7 +116,7 @@ export class RawConnection {
     this.lastByte = BUFFER[to - 1]!;
     this.take(from, to, events);
     // Only the end of what was read can end the answer: the next request is not sent before.
-    const last = BUFFER.latin1Slice(Math.max(from, to - LAST_CHUNK.length), to);
+    const last = BUFFER.toString('latin1', Math.max(from, to - LAST_CHUNK.length), to);
     this.tail = last.length === LAST_CHUNK.length ? last : (this.tail + last).slice(-LAST_CHUNK.length);
     if (this.tail === LAST_CHUNK) this.listener.answered(this);
   }
@@ -130,7 +130,7 @@ export class RawConnection {
   private take(from: number, to: number, events: number): void {
     this.events += events;
     this.bodyBytes += to - from;
-    if (this.status !== 200 && this.errorText.length < 1000) this.errorText += BUFFER.latin1Slice(from, to);
+    if (this.status !== 200 && this.errorText.length < 1000) this.errorText += BUFFER.toString('latin1', from, to);
     this.listener.read(this, BUFFER, from, to, events);
   }
 }

@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto';
+import { loadScenario } from '../../src/config/load-scenario.ts';
+import { resolveScenario } from '../../src/config/resolve-scenario.ts';
+import type {
+  AdmissionConfig,
+  ApiKeyConfig,
+  HttpConfig,
+  RequestLimitsConfig,
+  ServeConfig,
+  WatchdogConfig,
+} from '../../src/config/serve-config.ts';
+import type { EngineConfig } from '../../src/core/index.ts';
+import { type Serving, startServing } from '../../src/runtime/serve.ts';
+import { REPOSITORY_ROOT } from './repository-files.ts';
+
+/** What differs from the server that tests get: whole values, or single fields of the sections. */
+export interface TestServerOverrides
+  extends Partial<Omit<ServeConfig, 'run' | 'limits' | 'admission' | 'requestLimits' | 'http' | 'watchdog'>> {
+  readonly engine?: Partial<EngineConfig>;
+  readonly limits?: Partial<ServeConfig['limits']>;
+  readonly admission?: Partial<AdmissionConfig>;
+  readonly requestLimits?: Partial<RequestLimitsConfig>;
+  readonly http?: Partial<HttpConfig>;
+  readonly watchdog?: Partial<WatchdogConfig>;
+}
+
+/** /load, as far as tests read it. */
+export interface LoadPage {
+  readonly state: string;
+  readonly live_requests: number;
+  readonly running_sequences: number;
+  readonly waiting_sequences: number;
+  readonly swapped_sequences: number;
+  readonly kv_blocks_used: number;
+  readonly kv_blocks_cached: number;
+  readonly output_tokens: number;
+  readonly engine_restarts: number;
+}
+
+export interface TestServer {
+  readonly url: string;
+  readonly port: number;
+  /** Of a client. */
+  readonly key: string;
+  readonly adminKey: string;
+  readonly serving: Serving;
+  load(): Promise<LoadPage>;
+  /** An order with the admin's key; its answer's body. Throws the body where the status is not 200. */
+  admin(path: string, body?: object): Promise<unknown>;
+  /** Resolves when nothing is with the engine any more. Throws what is, after `deadlineMs`. */
+  idle(deadlineMs?: number): Promise<LoadPage>;
+  close(): Promise<void>;
+}
+
+const KEY = 'sk-test';
+const ADMIN_KEY = 'sk-test-admin';
+const IDLE_MS_MAX = 30_000;
+
+/** A key of the server as its configuration holds it. */
+export function apiKey(name: string, key: string, more: Partial<ApiKeyConfig> = {}): ApiKeyConfig {
+  return { name, sha256Hex: createHash('sha256').update(key).digest('hex'), admin: false, limits: {}, ...more };
+}
+
+/**
+ * The real server in this process, its engine in a thread of its own: Llama-3.1-8B on a simulated H100, as fast as it goes, with
+ * the byte tokenizer, on a free port of the loopback.
+ */
+export async function startTestServer(overrides: TestServerOverrides = {}): Promise<TestServer> {
+  const serving = await startServing(testServeConfig(overrides));
+  const { url } = serving;
+  const load = async (): Promise<LoadPage> => {
+    const response = await fetch(`${url}/load`, { headers: { authorization: `Bearer ${ADMIN_KEY}` } });
+    return (await response.json()) as LoadPage;
+  };
+  return {
+    url,
+    port: Number(new URL(url).port),
+    key: KEY,
+    adminKey: ADMIN_KEY,
+    serving,
+    load,
+    async admin(path, body = {}) {
+      const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+      const response = await fetch(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+      const text = await response.text();
+      if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text}`);
+      return JSON.parse(text);
+    },
+    idle: (deadlineMs = IDLE_MS_MAX) => untilIdle(load, deadlineMs),
+    close: () => serving.stop('the test is over'),
+  };
+}
+
+/** The configuration of the server above. */
+export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfig {
+  const {
+    engine = {},
+    limits = {},
+    admission = {},
+    requestLimits = {},
+    http = {},
+    watchdog = {},
+    ...plain
+  } = overrides;
+  const run = resolveScenario(loadScenario(`${REPOSITORY_ROOT}scenarios/llama-3.1-8b-h100.yaml`));
+  const { keys = [], ...rest } = plain;
+  return {
+    backend: 'simulated',
+    timeScale: 0,
+    modelFolder: null,
+    modelNames: ['twin'],
+    host: '127.0.0.1',
+    port: 0,
+    tokenizerThreads: 1,
+    corsOrigins: [],
+    logLevel: 'silent',
+    logFile: null,
+    vllmAliases: true,
+    stepTimes: true,
+    ...rest,
+    keys: [...keys, apiKey('test', KEY), apiKey('admin', ADMIN_KEY, { admin: true })],
+    run: { ...run, engine: { ...run.engine, ...engine } },
+    limits: {
+      waitingMax: 2000,
+      drainTimeoutMs: 5000,
+      tokenizerQueueMax: 1000,
+      perKey: { requestsPerMinute: null, tokensPerMinute: null, concurrencyMax: null },
+      ...limits,
+    },
+    admission: { ...ADMISSION, ...admission },
+    requestLimits: { ...REQUEST_LIMITS, ...requestLimits },
+    http: { ...HTTP, ...http },
+    watchdog: { stallMs: 5000, hangMs: 10_000, restartMs: 100, restartMaxMs: 1000, ...watchdog },
+  };
+}
+
+const ADMISSION: AdmissionConfig = {
+  waitingMax: 2000,
+  queueWaitMaxMs: 60_000,
+  retryAfterMaxMs: 120_000,
+  bookingsMax: 10_000,
+  predictedRequestMs: 1000,
+  concurrency: 256,
+};
+
+const REQUEST_LIMITS: RequestLimitsConfig = {
+  logprobsMax: 20,
+  nMax: 16,
+  promptsMax: 64,
+  sequencesMax: 128,
+  stopMax: 16,
+  stopCharactersMax: 256,
+  stopTokenIdsMax: 64,
+  logitBiasMax: 300,
+  messagesMax: 1000,
+};
+
+const HTTP: HttpConfig = {
+  bodyBytesMax: 1 << 20,
+  bodyDepthMax: 64,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  generationTimeoutMs: null,
+  streamBufferBytesMax: 1 << 20,
+  connectionsMax: 4096,
+};
+
+async function untilIdle(load: () => Promise<LoadPage>, deadlineMs: number): Promise<LoadPage> {
+  const endMs = performance.now() + deadlineMs;
+  for (;;) {
+    const page = await load();
+    const { live_requests, running_sequences, waiting_sequences, swapped_sequences } = page;
+    if (live_requests + running_sequences + waiting_sequences + swapped_sequences === 0) return page;
+    if (performance.now() > endMs)
+      throw new Error(`the server is still busy after ${deadlineMs} ms: ${JSON.stringify(page)}`);
+  }
+}
