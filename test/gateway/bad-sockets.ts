@@ -109,8 +109,8 @@ const HEADERS: readonly BadSocket[] = [
 ];
 
 const LINES: readonly BadSocket[] = [
-  // Node's parser reads the next two as requests for a path that does not exist.
-  raw('HTTP/0.9', 'GET /\r\n\r\n', { statuses: [400, 404] }),
+  // Node's parser reads the next two as requests for a path that does not exist, the first without a key.
+  raw('HTTP/0.9', 'GET /\r\n\r\n', { statuses: [400, 401, 404] }),
   raw('a version that is none', `GET / HTTP/9.9\r\n${HOST}\r\n`),
   raw('a version in words', `GET / HTTP/one\r\n${HOST}\r\n`),
   raw('another protocol', `GET / RTSP/1.0\r\n${HOST}\r\n`, { statuses: [400, 404] }),
@@ -137,7 +137,15 @@ const HALF: readonly BadSocket[] = [
   post('half a chunk', 'Transfer-Encoding: chunked\r\n', 'ff\r\n{"prompt":', { end: true }),
 ];
 
-export const BAD_SOCKETS: readonly BadSocket[] = [...FRAMING, ...CHUNKS, ...HEADERS, ...LINES, ...HALF];
+/** All of them; with a key, each is what a client of good standing would send. */
+export function badSockets(key: string | null): BadSocket[] {
+  const all = [...FRAMING, ...CHUNKS, ...HEADERS, ...LINES, ...HALF];
+  if (key === null) return all;
+  return all.map((input) => {
+    const text = input.bytes.toString('latin1').replaceAll(HOST, `${HOST}Authorization: Bearer ${key}\r\n`);
+    return { ...input, bytes: Buffer.from(text, 'latin1') };
+  });
+}
 
 /** Status lines in what a server wrote; never more than one may answer a bad request. */
 export function statusesIn(answer: string): number[] {
