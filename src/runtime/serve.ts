@@ -90,6 +90,7 @@ function engineLink(config: ServeConfig, tokenizer: Tokenizer, page: MetricsPage
       vocabularySize: tokenizer.vocabularySize,
       timeScale: config.timeScale,
       metrics: page.buffer,
+      labels: { backend: config.backend, model: config.modelNames[0]!, version: version() },
     },
     hangMs: config.watchdog.hangMs,
     restartMs: config.watchdog.restartMs,
