@@ -3,10 +3,12 @@ import { calibrateCommand } from './calibrate-command.ts';
 import type { CliIo } from './cli-io.ts';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts';
 import { generateCommand } from './generate-command.ts';
+import { hashKeyCommand } from './hash-key-command.ts';
 import { packageVersion } from './package-folder.ts';
 import { replayCommand } from './replay-command.ts';
 import type { CliContext, Simulate } from './run-twin.ts';
 import { scenariosCommand } from './scenarios-command.ts';
+import { type Serve, serveCommand } from './serve-command.ts';
 import { simulateCommand } from './simulate-command.ts';
 import { validateScenarioCommand } from './validate-scenario-command.ts';
 
@@ -14,7 +16,12 @@ import { validateScenarioCommand } from './validate-scenario-command.ts';
  * The whole command line as a function: `argv` without interpreter and script, the exit code as the value. Ends no process,
  * so that tests and other programs may call it.
  */
-export async function runCli(argv: readonly string[], io: CliIo, simulate: Simulate): Promise<ExitCode> {
+export async function runCli(
+  argv: readonly string[],
+  io: CliIo,
+  simulate: Simulate,
+  serve: Serve = servedHere,
+): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
   let seed: number | null = null;
   const context: CliContext = {
@@ -29,7 +36,7 @@ export async function runCli(argv: readonly string[], io: CliIo, simulate: Simul
     },
   };
   try {
-    await program(context).parseAsync(argv, { from: 'user' });
+    await program(context, serve).parseAsync(argv, { from: 'user' });
     return code;
   } catch (error) {
     return report(error, argv, seed, io);
@@ -47,7 +54,10 @@ function report(error: unknown, argv: readonly string[], seed: number | null, io
   return code;
 }
 
-function program(context: CliContext): Command {
+/** Loaded when asked for: other commands need no HTTP server. */
+const servedHere: Serve = async (config) => (await import('../runtime/serve.ts')).startServing(config);
+
+function program(context: CliContext, serve: Serve): Command {
   const root = new Command('twinfer')
     .description('An LLM inference server that is its own digital twin')
     .version(packageVersion(), '--version', 'print the version')
@@ -55,6 +65,7 @@ function program(context: CliContext): Command {
       'after',
       `
 Examples:
+  $ twinfer serve
   $ twinfer simulate llama-3.1-8b-h100
   $ twinfer replay trace.csv --scenario llama-3.1-8b-h100 --out out/report
 
@@ -62,12 +73,14 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
 2 bad input; 3 a bug in Twinfer; 130 interrupted.`,
     );
   const commands = [
+    serveCommand(context, serve),
     simulateCommand(context),
     replayCommand(context),
     generateCommand(context),
     scenariosCommand(context),
     validateScenarioCommand(context),
     calibrateCommand(context),
+    hashKeyCommand(context),
   ];
   for (const command of commands) root.addCommand(command);
   for (const command of [root, ...commands]) {

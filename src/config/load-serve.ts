@@ -1,0 +1,261 @@
+import { existsSync, statSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import { join } from 'node:path';
+import { environmentKeys } from './api-keys.ts';
+import { beside } from './beside.ts';
+import { loadScenario } from './load-scenario.ts';
+import { type LoadedYaml, loadYaml, parseYaml, type YamlKind } from './load-yaml.ts';
+import { resolveScenario } from './resolve-scenario.ts';
+import type { RunSpec } from './run-spec.ts';
+import type { ApiKeyConfig, KeyLimitsConfig, LogLevel, ServeConfig } from './serve-config.ts';
+import { type ServeSection, serveJsonSchema, serveSchema } from './serve-schema.ts';
+import { durationNs, sizeBytes } from './units.ts';
+
+const SERVE: YamlKind<ServeSection> = {
+  what: 'server configuration',
+  schema: serveSchema,
+  jsonSchema: serveJsonSchema,
+};
+
+/** A server configuration that follows the schema, and where in its file everything stands. */
+export type LoadedServe = LoadedYaml<ServeSection>;
+
+/** Reads, parses and checks a server configuration; null = all defaults. Throws ScenarioError with one line per problem. */
+export function loadServe(file: string | null): LoadedServe {
+  return file === null ? parseServe('{}', 'flags') : loadYaml(file, SERVE);
+}
+
+/** As `loadServe`, from text. `file` is what messages name. */
+export function parseServe(text: string, file: string): LoadedServe {
+  return parseYaml(text, file, SERVE);
+}
+
+/** What the command line changes. Undefined leaves things as they are; paths are relative to the working directory. */
+export interface ServeOverrides {
+  readonly scenario?: string | undefined;
+  readonly modelFolder?: string | undefined;
+  readonly modelNames?: readonly string[] | undefined;
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly timeScale?: number | undefined;
+  readonly backend?: ServeSection['backend'] | undefined;
+  readonly apiKeySha256?: readonly string[] | undefined;
+  readonly logLevel?: LogLevel | undefined;
+}
+
+/** What is around the configuration. */
+export interface ServeSurroundings {
+  /** Path of a scenario that was named, bundled ones included. */
+  readonly scenarioPath: (nameOrPath: string) => string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Configuration, flags and environment as one frozen value. Throws ScenarioError with the place of what cannot be. */
+export function resolveServe(loaded: LoadedServe, overrides: ServeOverrides, around: ServeSurroundings): ServeConfig {
+  const { value } = loaded;
+  const backend = overrides.backend ?? value.backend;
+  if (backend !== 'simulated') {
+    loaded.fail(['backend'], `${backend} is not built yet; allowed: simulated`);
+  }
+  checkRanges(loaded);
+  const run = scenarioOf(loaded, overrides, around);
+  const host = overrides.host ?? value.host;
+  const keys = keysOf(loaded, overrides, around);
+  checkReach(loaded, host, keys);
+  const timeScale = overrides.timeScale ?? value.time_scale;
+  return Object.freeze({
+    run,
+    backend: 'simulated',
+    timeScale,
+    modelFolder: modelFolderOf(loaded, overrides),
+    modelNames: overrides.modelNames ?? value.served_model_names ?? [run.model.name],
+    host,
+    port: overrides.port ?? value.port,
+    keys,
+    ...limitsOf(loaded, run, timeScale),
+    watchdog: watchdogOf(loaded),
+    tokenizerThreads: value.tokenizer.threads,
+    corsOrigins: value.cors_origins,
+    logLevel: overrides.logLevel ?? value.log.level,
+    logFile: value.log.file === undefined ? null : beside(loaded, value.log.file),
+    vllmAliases: value.metrics.vllm_aliases,
+    stepTimes: value.step_times,
+  });
+}
+
+function scenarioOf(loaded: LoadedServe, overrides: ServeOverrides, around: ServeSurroundings): RunSpec {
+  const near = beside(loaded, loaded.value.scenario);
+  const named = overrides.scenario ?? (existsSync(near) ? near : loaded.value.scenario);
+  return resolveScenario(loadScenario(around.scenarioPath(named)));
+}
+
+function modelFolderOf(loaded: LoadedServe, overrides: ServeOverrides): string | null {
+  const { model_folder: stated } = loaded.value;
+  const folder = overrides.modelFolder ?? (stated === undefined ? null : beside(loaded, stated));
+  if (folder === null) return null;
+  if (!isFile(join(folder, 'tokenizer.json'))) {
+    loaded.fail(['model_folder'], `${folder} has no tokenizer.json; allowed: folder of a model with its tokenizer`);
+  }
+  return folder;
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+function keysOf(loaded: LoadedServe, overrides: ServeOverrides, around: ServeSurroundings): ApiKeyConfig[] {
+  const stated = loaded.value.auth.keys.map(
+    (key): ApiKeyConfig => ({
+      name: key.name,
+      sha256Hex: key.sha256.toLowerCase(),
+      admin: key.admin,
+      limits: Object.fromEntries(Object.entries(keyLimits(key.limits)).filter(([, limit]) => limit !== null)),
+    }),
+  );
+  const flags = (overrides.apiKeySha256 ?? []).map(
+    (sha256Hex, index): ApiKeyConfig => ({
+      name: `flag-${index + 1}`,
+      sha256Hex: sha256Hex.toLowerCase(),
+      admin: false,
+      limits: {},
+    }),
+  );
+  const keys = [...stated, ...flags, ...environmentKeys(around.environment)];
+  const firsts = new Map<string, string>();
+  for (const [index, key] of keys.entries()) {
+    const path = index < stated.length ? ['auth', 'keys', index] : ['auth', 'keys'];
+    const twin = firsts.get(key.sha256Hex);
+    if (twin !== undefined) loaded.fail(path, `${key.name} is the same key as ${twin}; allowed: each key once`);
+    if (keys.findIndex((each) => each.name === key.name) < index) {
+      loaded.fail(path, `name ${key.name} is taken; allowed: a name of its own for each key`);
+    }
+    firsts.set(key.sha256Hex, key.name);
+  }
+  return keys;
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** A name other than localhost may resolve to anything: it counts as reachable. */
+export function isLoopback(host: string): boolean {
+  const family = isIP(host);
+  if (family === 0) return host.toLowerCase() === 'localhost';
+  return LOOPBACK.check(host, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+function checkReach(loaded: LoadedServe, host: string, keys: readonly ApiKeyConfig[]): void {
+  if (keys.length > 0 || isLoopback(host) || loaded.value.auth.allow_open) return;
+  const allowed = 'a loopback address such as 127.0.0.1, or keys (auth.keys, --api-key-sha256, TWINFER_API_KEYS)';
+  loaded.fail(['host'], `${host} without keys is open to others; allowed: ${allowed}, or auth.allow_open: true`);
+}
+
+/** Whole milliseconds, rounded up: timers have no finer ones. */
+function ms(text: string): number {
+  return Math.ceil(durationNs(text) / 1e6);
+}
+
+/** Node takes 0 for no limit, and longer timers than 2^31 - 1 ms fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+const TIMERS = [
+  ['limits', 'header_timeout'],
+  ['limits', 'request_timeout'],
+  ['limits', 'max_queue_wait'],
+  ['limits', 'expected_request'],
+  ['watchdog', 'stall'],
+  ['watchdog', 'hang'],
+  ['watchdog', 'restart'],
+] as const;
+const TIMERS_OR_NONE = [
+  ['limits', 'generation_timeout'],
+  ['limits', 'max_retry_after'],
+  ['limits', 'drain_timeout'],
+  ['watchdog', 'max_restart'],
+] as const;
+const SIZES = ['max_body', 'stream_buffer'] as const;
+const SIZE_MAX_BYTES = 2 ** 30;
+
+function checkRanges(loaded: LoadedServe): void {
+  for (const path of [...TIMERS, ...TIMERS_OR_NONE]) {
+    const text = (loaded.value[path[0]] as Record<string, string>)[path[1]]!;
+    const least = TIMERS.some((each) => each === path) ? 1 : 0;
+    if (ms(text) >= least && ms(text) <= TIMER_MAX_MS) continue;
+    loaded.fail(path, `${text} is not allowed; allowed: ${least === 1 ? 'above 0s and ' : ''}at most 24d`);
+  }
+  for (const name of SIZES) {
+    const text = loaded.value.limits[name];
+    const bytes = sizeBytes(text);
+    if (bytes >= 1024 && bytes <= SIZE_MAX_BYTES) continue;
+    loaded.fail(['limits', name], `${text} is not allowed; allowed: 1KiB to 1GiB`);
+  }
+}
+
+function keyLimits(section: ServeSection['limits']['per_key']): KeyLimitsConfig {
+  return {
+    requestsPerMinute: section.requests_per_minute ?? null,
+    tokensPerMinute: section.tokens_per_minute ?? null,
+    concurrencyMax: section.max_concurrency ?? null,
+  };
+}
+
+type Limits = Pick<ServeConfig, 'limits' | 'admission' | 'requestLimits' | 'http'>;
+
+function limitsOf({ value }: LoadedServe, run: RunSpec, timeScale: number): Limits {
+  const { limits, request } = value;
+  const generationTimeoutMs = ms(limits.generation_timeout);
+  return {
+    limits: {
+      waitingMax: limits.max_waiting,
+      drainTimeoutMs: ms(limits.drain_timeout),
+      tokenizerQueueMax: value.tokenizer.max_waiting,
+      perKey: keyLimits(limits.per_key),
+    },
+    admission: {
+      waitingMax: limits.max_waiting,
+      queueWaitMaxMs: ms(limits.max_queue_wait),
+      retryAfterMaxMs: ms(limits.max_retry_after),
+      bookingsMax: limits.max_bookings,
+      // Admission happens on the wall clock, on which a scaled device is that much faster.
+      predictedRequestMs: Math.max(1, ms(limits.expected_request) * timeScale),
+      concurrency: run.engine.sequencesMax,
+    },
+    requestLimits: {
+      logprobsMax: request.max_logprobs,
+      nMax: request.max_n,
+      promptsMax: request.max_prompts,
+      sequencesMax: request.max_sequences,
+      stopMax: request.max_stop,
+      stopCharactersMax: request.max_stop_characters,
+      stopTokenIdsMax: request.max_stop_token_ids,
+      logitBiasMax: request.max_logit_bias,
+      messagesMax: request.max_messages,
+    },
+    http: {
+      bodyBytesMax: sizeBytes(limits.max_body),
+      bodyDepthMax: limits.max_body_depth,
+      headersTimeoutMs: ms(limits.header_timeout),
+      requestTimeoutMs: ms(limits.request_timeout),
+      generationTimeoutMs: generationTimeoutMs === 0 ? null : generationTimeoutMs,
+      streamBufferBytesMax: sizeBytes(limits.stream_buffer),
+      connectionsMax: limits.max_connections,
+    },
+  };
+}
+
+function watchdogOf(loaded: LoadedServe): ServeConfig['watchdog'] {
+  const { watchdog } = loaded.value;
+  if (ms(watchdog.hang) < ms(watchdog.stall)) {
+    loaded.fail(['watchdog', 'hang'], `${watchdog.hang} is not allowed; allowed: at least stall (${watchdog.stall})`);
+  }
+  if (ms(watchdog.max_restart) < ms(watchdog.restart)) {
+    const allowed = `allowed: at least restart (${watchdog.restart})`;
+    loaded.fail(['watchdog', 'max_restart'], `${watchdog.max_restart} is not allowed; ${allowed}`);
+  }
+  return {
+    stallMs: ms(watchdog.stall),
+    hangMs: ms(watchdog.hang),
+    restartMs: ms(watchdog.restart),
+    restartMaxMs: ms(watchdog.max_restart),
+  };
+}
