@@ -44,6 +44,7 @@ export interface AnswerShape {
   opening(choice: Choice): string;
   /** An event of one token is prefix + its text as JSON + suffix. */
   prefix(choice: Choice): string;
+  /** Made anew each time it is asked for: keep it. */
   readonly suffix: string;
   /** The same with more to say. */
   detailed(choice: Choice, text: string, detail: TokenDetail, usage: Usage | null): string;

@@ -15,14 +15,16 @@ import type { TokenNames } from './token-logprobs.ts';
 /** /v1/chat/completions: a role first, then content, then why it ended (OpenAI's API reference, "chat completion chunk object"). */
 export class ChatShape implements AnswerShape {
   readonly identity: AnswerIdentity;
-  readonly suffix: string;
   readonly done = 'data: [DONE]\n\n';
   private readonly names: TokenNames;
 
   constructor(identity: AnswerIdentity, names: TokenNames) {
     this.identity = identity;
     this.names = names;
-    this.suffix = split(this.chunk(0, { content: HOLE }, null, null)).suffix;
+  }
+
+  get suffix(): string {
+    return split(this.chunk(0, { content: HOLE }, null, null)).suffix;
   }
 
   opening(choice: Choice): string {

@@ -15,14 +15,16 @@ import type { TokenNames } from './token-logprobs.ts';
 /** /v1/completions: text, with log-probabilities as parallel lists (OpenAI's API reference, "completion object"). */
 export class CompletionShape implements AnswerShape {
   readonly identity: AnswerIdentity;
-  readonly suffix: string;
   readonly done = 'data: [DONE]\n\n';
   private readonly names: TokenNames;
 
   constructor(identity: AnswerIdentity, names: TokenNames) {
     this.identity = identity;
     this.names = names;
-    this.suffix = split(this.chunk(0, HOLE, null, null)).suffix;
+  }
+
+  get suffix(): string {
+    return split(this.chunk(0, HOLE, null, null)).suffix;
   }
 
   opening(): string {

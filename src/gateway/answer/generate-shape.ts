@@ -15,14 +15,16 @@ import type { TokenNames } from './token-logprobs.ts';
 /** /generate, the native endpoint: the same facts without OpenAI's wrapping. */
 export class GenerateShape implements AnswerShape {
   readonly identity: AnswerIdentity;
-  readonly suffix: string;
   readonly done = 'data: [DONE]\n\n';
   private readonly names: TokenNames;
 
   constructor(identity: AnswerIdentity, names: TokenNames) {
     this.identity = identity;
     this.names = names;
-    this.suffix = split(this.token(0, HOLE)).suffix;
+  }
+
+  get suffix(): string {
+    return split(this.token(0, HOLE)).suffix;
   }
 
   opening(): string {

@@ -37,6 +37,7 @@ export class StreamOutput implements CallOutput {
   private readonly options: StreamOptions;
   private readonly reply: FastifyReply;
   private readonly writer: SseWriter;
+  private readonly suffix: string;
   private readonly streams: ChoiceStream[] = [];
   /** Nothing but text is asked for: events are put together from parts made before. */
   private readonly plain: boolean;
@@ -48,6 +49,7 @@ export class StreamOutput implements CallOutput {
     this.plan = plan;
     this.shape = shape;
     this.options = options;
+    this.suffix = shape.suffix;
     this.writer = new SseWriter(reply.raw, options.bufferBytesMax);
     const { call } = plan;
     this.plain = call.logprobs === null && !call.returnTokenIds && !call.continuousUsage;
@@ -55,11 +57,11 @@ export class StreamOutput implements CallOutput {
 
   tokens(choice: Choice, ids: Int32Array, at: number, count: number, logprobs: TokenLogprobs | null): void {
     const stream = this.open(choice);
-    const { writer, shape } = this;
+    const { writer, shape, suffix } = this;
     for (let i = 0; i < count; i++) {
       const id = ids[at + i]!;
       if (this.plain) {
-        writer.add(stream.prefix + choice.text.pushJson(id) + shape.suffix);
+        writer.add(stream.prefix + choice.text.pushJson(id) + suffix);
       } else {
         const text = choice.text.push(id);
         const { call } = this.plan;
@@ -83,7 +85,7 @@ export class StreamOutput implements CallOutput {
   finished(choice: Choice): void {
     const stream = this.open(choice);
     const rest = choice.text.flush();
-    if (rest !== '') this.writer.add(stream.prefix + jsonContent(rest) + this.shape.suffix);
+    if (rest !== '') this.writer.add(stream.prefix + jsonContent(rest) + this.suffix);
     this.writer.add(this.shape.closing(choice, this.usageNow()));
   }
 
@@ -135,7 +137,7 @@ export class StreamOutput implements CallOutput {
     if (call.logprobs === null || detail === null) {
       const text = tokenizer.decode(prompt, call.skipSpecialTokens);
       stream.characters += text.length;
-      this.writer.add(stream.prefix + jsonContent(text) + this.shape.suffix);
+      this.writer.add(stream.prefix + jsonContent(text) + this.suffix);
       return;
     }
     for (let i = 0; i < prompt.length; i++) {

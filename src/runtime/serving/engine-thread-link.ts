@@ -247,8 +247,7 @@ export class EngineThreadLink implements EngineLink {
   private readonly flush = (): void => {
     this.flushArmed = false;
     if (this.commands.empty || this.worker === null) return;
-    const commands = this.commands.take();
-    this.worker?.postMessage(commands satisfies ToEngine, [commands.buffer as ArrayBuffer]);
+    this.worker?.postMessage(this.commands.take() satisfies ToEngine);
     this.signal();
   };
 

@@ -201,9 +201,7 @@ class EngineThread {
   private report(): void {
     if (this.reports.empty) return;
     this.reportsSent = (this.reportsSent + 1) | 0;
-    const report = this.reports.take(wallNs());
-    const transfer = report.floats === null ? [report.words.buffer] : [report.words.buffer, report.floats.buffer];
-    this.port.postMessage({ kind: 'report', ...report } satisfies FromEngine, transfer as ArrayBuffer[]);
+    this.port.postMessage({ kind: 'report', ...this.reports.take(wallNs()) } satisfies FromEngine);
   }
 
   private beat(): void {
