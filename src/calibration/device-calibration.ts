@@ -11,6 +11,7 @@ import { elementwiseResidual, elementwiseTime } from './elementwise-calibration.
 import { gemmResiduals, gemmTable } from './gemm-calibration.ts';
 import type { KernelCsv } from './kernel-csv.ts';
 import { moeResidual, moeTables } from './moe-calibration.ts';
+import { samplingResidual, samplingTable } from './sampling-calibration.ts';
 
 export interface KernelTables {
   readonly gemm: KernelCsv;
@@ -19,6 +20,7 @@ export interface KernelTables {
   readonly moe: KernelCsv;
   readonly allReduce: KernelCsv;
   readonly nccl: KernelCsv;
+  /** Element-wise kernels and sampling. */
   readonly elementwise: KernelCsv;
 }
 
@@ -39,6 +41,10 @@ export function deviceProfile(
   const allReduce = customAllReduceTables(tables.allReduce);
   const nccl = ncclTables(tables.nccl);
   const elementwise = elementwiseTime(tables.elementwise);
+  const sampling = {
+    plain: samplingTable(tables.elementwise, 'temperature'),
+    filtered: samplingTable(tables.elementwise, 'top-k and top-p'),
+  };
   const residuals = [
     ...gemmResiduals('gemm.bf16', gemm.bf16),
     ...gemmResiduals('gemm.fp8', gemm.fp8),
@@ -48,6 +54,8 @@ export function deviceProfile(
     collectiveResidual('allReduce', allReduce),
     collectiveResidual('nccl', nccl),
     elementwiseResidual(tables.elementwise, elementwise),
+    samplingResidual('sampling.plain', sampling.plain),
+    samplingResidual('sampling.filtered', sampling.filtered),
   ].filter((residual) => residual !== null);
   return {
     formatVersion: 1,
@@ -57,6 +65,7 @@ export function deviceProfile(
     peaks: measuredPeaks(gemm.bf16, gemm.fp8, generationAttention),
     residuals,
     elementwise,
+    sampling,
     allReduce,
     nccl,
     gemm,

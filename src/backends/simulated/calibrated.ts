@@ -46,6 +46,7 @@ export class CalibratedTimingModel implements TimingModel {
   private readonly captureTokens: number;
   /** linear[t]: everything of a step of t tokens (not padded) but attention, logits and rows, ns. */
   private readonly linear: Float64Array;
+  /** logits[r]: LM head and sampling of r rows. */
   private readonly logits: Float64Array;
   private readonly layers: number;
   private readonly kvBytesPerToken: number;
@@ -71,7 +72,8 @@ export class CalibratedTimingModel implements TimingModel {
       piecewiseNs: model.layers * (host?.piecewiseNsPerLayer ?? 0),
     };
     this.linear = this.linearTimes(host);
-    this.logits = operators.logits.map((ns) => ns * this.scale.gemm);
+    const sampling = options.samplingFilters === true ? operators.sampling.filtered : operators.sampling.plain;
+    this.logits = operators.logits.map((ns, rows) => ns * this.scale.gemm + sampling[rows]!);
   }
 
   stepNs(load: StepLoad, decodeContextTokens: number): number {

@@ -5,6 +5,7 @@ import { DecodeAttentionTimes } from './kernels/decode-attention.ts';
 import { GemmTimes, gemmFloorNs } from './kernels/gemm-times.ts';
 import { MoeTimes } from './kernels/moe-times.ts';
 import { PrefillAttentionTimes } from './kernels/prefill-attention.ts';
+import { samplingByRows } from './kernels/sampling-times.ts';
 import { formatBytes, type ModelShape, type WeightFormat } from './model-shape.ts';
 import { type ModelShard, shardModel } from './shard.ts';
 
@@ -45,6 +46,8 @@ export class DeviceOperators {
   readonly elementwise: Float64Array;
   /** LM head by rows that need logits, with the gathering of its shares. */
   readonly logits: Float64Array;
+  /** Sampling by rows, without and with top-p or top-k. */
+  readonly sampling: { readonly plain: Float64Array; readonly filtered: Float64Array };
   readonly decode: DecodeAttentionTimes;
   readonly prefill: PrefillAttentionTimes;
   /** Kernels of a layer that no table covers. */
@@ -74,6 +77,10 @@ export class DeviceOperators {
     this.allReduce = this.byTokens((tokens) => (2 * shape.layers + 1) * reduce.timeNs(tokens * shape.hiddenSize));
     this.elementwise = this.byTokens((tokens) => shape.layers * this.elementwiseNs(tokens));
     this.logits = this.logitTimes(reduce, extrapolations);
+    this.sampling = {
+      plain: samplingByRows(profile.sampling.plain, shape.vocabSize, this.rowsMax),
+      filtered: samplingByRows(profile.sampling.filtered, shape.vocabSize, this.rowsMax),
+    };
     const attention = {
       heads: shape.heads / shard.tensorParallel,
       kvHeads: shard.kvWidth / shape.headDim,

@@ -17,6 +17,7 @@ export interface DeviceProfile {
   readonly allReduce: readonly CollectiveTable[];
   readonly nccl: readonly CollectiveTable[];
   readonly elementwise: ElementwiseTime;
+  readonly sampling: { readonly plain: SamplingTable; readonly filtered: SamplingTable };
   readonly residuals: readonly ProfileResidual[];
 }
 
@@ -90,6 +91,16 @@ export interface ElementwiseTime {
   readonly l2BytesPerSecond: number;
   readonly l2Bytes: number;
   readonly bytesPerSecond: number;
+}
+
+/**
+ * From logits to token ids, of `rows` rows over a vocabulary; `timesNs[i * rows.length + j]` at (vocabs[i], rows[j]). Plain: temperature,
+ * softmax, draw. Filtered: top-k and top-p besides, by sorting (vLLM `v1/sample/ops/topk_topp_sampler.py`, the PyTorch path).
+ */
+export interface SamplingTable {
+  readonly vocabs: readonly number[];
+  readonly rows: readonly number[];
+  readonly timesNs: readonly number[];
 }
 
 /** How far predictions of points that were left out are from the measured ones, as ratios. */

@@ -22,7 +22,7 @@ export interface EngineHostProfile {
   readonly perSequenceNs: number;
   /** Per token that the step samples. */
   readonly perOutputTokenNs: number;
-  /** Per sampled row and vocabulary entry, where top-p or top-k is set: the sampler sorts. */
+  /** Per sampled row and vocabulary entry where top-p or top-k is set, beyond the measured sampling kernels of the device profile. */
   readonly samplingNsPerVocab: number;
   /** Per layer of a step of prompts that still fits a captured size: attention runs between pieces of the graph. */
   readonly piecewiseNsPerLayer: number;
