@@ -55,10 +55,7 @@ SIGTERM or SIGINT: no new requests, running ones get limits.drain_timeout; a sec
 Exit codes: 0 stopped in order; 2 bad configuration or an address that cannot be used; 3 a bug in Twinfer.`,
     )
     .action(async (file: string | undefined, options: ServeOptions) => {
-      const config = resolveServe(loadServe(file ?? null), overridesOf(options), {
-        scenarioPath,
-        environment: process.env,
-      });
+      const config = resolveServe(loadServe(file ?? null), overridesOf(options), { scenarioPath });
       const server = await started(serve, config);
       context.io.stdout.write(serveBanner(config, server));
       await served(server, context.io.signals);

@@ -47,7 +47,8 @@ export interface ServeOverrides {
 export interface ServeSurroundings {
   /** Path of a scenario that was named, bundled ones included. */
   readonly scenarioPath: (nameOrPath: string) => string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The process's own when left out. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 /** Configuration, flags and environment as one frozen value. Throws ScenarioError with the place of what cannot be. */
