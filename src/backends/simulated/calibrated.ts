@@ -130,7 +130,7 @@ export class CalibratedTimingModel implements TimingModel {
 
   private linearTimes(host: EngineHostProfile | null): Float64Array {
     const { operators, scale, layers } = this;
-    const { gemm, gemmFloor, moe, allReduce, elementwise } = operators;
+    const { gemm, gemmFloor, moe, moeFloor, allReduce, elementwise } = operators;
     const launchNs = host?.perKernelNs ?? operators.profile.elementwise.floorNs;
     const step = host === null ? 0 : operators.shard.tensorParallel > 1 ? host.perStepTensorParallelNs : host.perStepNs;
     const fixed = step + layers * ((host?.perLayerNs ?? 0) + operators.kernelsPerLayer * launchNs);
@@ -141,7 +141,7 @@ export class CalibratedTimingModel implements TimingModel {
       linear[tokens] =
         fixed +
         Math.max(gemm[padded]! * scale.gemm, gemmFloor[padded]!) +
-        (moe.length === 0 ? 0 : moe[padded]! * scale.moe) +
+        (moe.length === 0 ? 0 : Math.max(moe[padded]! * scale.moe, moeFloor[padded]!)) +
         allReduce[padded]! * scale.allReduce +
         elementwise[padded]! * scale.elementwise +
         (tokens > this.captureTokens ? eager : 0);

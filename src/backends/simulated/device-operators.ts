@@ -38,8 +38,9 @@ export class DeviceOperators {
   /** Matrix products of the layers, experts aside; and the least that they could take at the measured peaks. */
   readonly gemm: Float64Array;
   readonly gemmFloor: Float64Array;
-  /** Experts; empty for dense models. */
+  /** Experts; empty for dense models; and the least that reading and multiplying could take. */
   readonly moe: Float64Array;
+  readonly moeFloor: Float64Array;
   /** All-reduces: two a layer and one of the embedding; zeros for one GPU. */
   readonly allReduce: Float64Array;
   /** Traffic of the element-wise kernels; their launches are counted by `kernelsPerLayer`. */
@@ -71,7 +72,9 @@ export class DeviceOperators {
     this.gemm = new Float64Array(this.tokensMax + 1);
     this.gemmFloor = new Float64Array(this.tokensMax + 1);
     for (const linear of linears) this.addLinear(linear, extrapolations);
-    this.moe = this.expertTimes(extrapolations);
+    const experts = this.expertTimes(extrapolations);
+    this.moe = experts.times;
+    this.moeFloor = experts.floors;
     const reduce = new CollectiveTimes(profile.allReduce, profile.nccl, shard.tensorParallel);
     if (!reduce.exact) extrapolations.push(`all-reduce over ${shard.tensorParallel} GPUs: not measured`);
     this.allReduce = this.byTokens((tokens) => (2 * shape.layers + 1) * reduce.timeNs(tokens * shape.hiddenSize));
@@ -118,9 +121,9 @@ export class DeviceOperators {
     }
   }
 
-  private expertTimes(extrapolations: string[]): Float64Array {
+  private expertTimes(extrapolations: string[]): { times: Float64Array; floors: Float64Array } {
     const { profile, shape, shard } = this;
-    if (shape.experts === null) return new Float64Array(0);
+    if (shape.experts === null) return { times: new Float64Array(0), floors: new Float64Array(0) };
     const times = new MoeTimes(
       profile.moe,
       {
@@ -132,9 +135,10 @@ export class DeviceOperators {
       profile.peaks,
     );
     if (!times.exact) extrapolations.push('experts: read from the closest MoE table');
-    const byTokens = times.byTokens(this.tokensMax);
-    for (let tokens = 0; tokens <= this.tokensMax; tokens++) byTokens[tokens]! *= shape.layers;
-    return byTokens;
+    return {
+      times: this.byTokens((tokens) => shape.layers * times.timeNs(tokens)),
+      floors: this.byTokens((tokens) => shape.layers * times.floorNs(tokens)),
+    };
   }
 
   private logitTimes(reduce: CollectiveTimes, extrapolations: string[]): Float64Array {

@@ -36,13 +36,6 @@ export class MoeTimes {
     this.exact = this.sizeFactor === 1 && this.tokensFactor === 1 && table.hiddenSize === shape.hiddenSize;
   }
 
-  /** Times of 0 .. tokensMax tokens (0 at 0), ns. */
-  byTokens(tokensMax: number): Float64Array {
-    const times = new Float64Array(tokensMax + 1);
-    for (let tokens = 1; tokens <= tokensMax; tokens++) times[tokens] = this.timeNs(tokens);
-    return times;
-  }
-
   timeNs(tokens: number): number {
     const { table, shape } = this;
     const coverage = expertCoverage(shape.experts, tokens);
@@ -51,7 +44,7 @@ export class MoeTimes {
     const whole = valueAt(table.timesNs, gridPlace(table.tokens, same)) * beyond(table.tokens, same);
     // Evenly spread, coverage * full tokens reach as many experts.
     const part = this.even(coverage * full) / this.even(full);
-    return Math.max(whole * part * this.sizeFactor, this.floorNs(tokens, coverage));
+    return Math.max(whole * part * this.sizeFactor, this.floorNs(tokens));
   }
 
   private even(tokens: number): number {
@@ -62,8 +55,10 @@ export class MoeTimes {
     return valueAt(table.timesNs, gridPlace(table.tokens, tokens));
   }
 
-  private floorNs(tokens: number, coverage: number): number {
+  /** The longer of the arithmetic of all routes and of reading the experts that the tokens reach, at the measured peaks, ns. */
+  floorNs(tokens: number): number {
     const { shape, peaks } = this;
+    const coverage = expertCoverage(shape.experts, tokens);
     const weights = 3 * shape.hiddenSize * shape.intermediateSize;
     const fp8 = shape.format === 'fp8';
     const compute =
