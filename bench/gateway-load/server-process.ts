@@ -16,7 +16,8 @@ export interface ServerProcess {
 
 /** Runs before the server in its process: says how its clock stands to the machine's, on the fourth channel. */
 const CLOCK = `import { writeSync } from 'node:fs';
-writeSync(3, String(Number(process.hrtime.bigint()) - performance.now() * 1e6) + '\\n');`;
+import { isMainThread } from 'node:worker_threads';
+if (isMainThread) writeSync(3, String(Number(process.hrtime.bigint()) - performance.now() * 1e6) + '\\n');`;
 const CLOCK_MODULE = `data:text/javascript,${encodeURIComponent(CLOCK)}`;
 const START_MS_MAX = 60_000;
 
