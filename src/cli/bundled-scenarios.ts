@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { ScenarioError } from '../config/scenario-error.ts';
-import { packageFolder } from './package-folder.ts';
+import { packageFolder } from '../runtime/package-folder.ts';
 
 /** Scenarios that come with Twinfer: name without extension, and path. Sorted by name. */
 export function bundledScenarios(): { readonly name: string; readonly path: string }[] {

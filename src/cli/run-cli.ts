@@ -1,10 +1,10 @@
 import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../runtime/package-folder.ts';
 import { calibrateCommand } from './calibrate-command.ts';
 import type { CliIo } from './cli-io.ts';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts';
 import { generateCommand } from './generate-command.ts';
 import { hashKeyCommand } from './hash-key-command.ts';
-import { packageVersion } from './package-folder.ts';
 import { replayCommand } from './replay-command.ts';
 import type { CliContext, Simulate } from './run-twin.ts';
 import { scenariosCommand } from './scenarios-command.ts';

@@ -1,5 +1,5 @@
 import type { ServeConfig } from '../config/serve-config.ts';
-import { packageVersion } from './package-folder.ts';
+import { packageVersion } from '../runtime/package-folder.ts';
 
 /** What a server says of itself when it takes requests, with a command to try. */
 export function serveBanner(config: ServeConfig, server: { readonly url: string; readonly tokenizer: string }): string {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
@@ -15,6 +14,7 @@ import { ReadableText, type Tokenizer } from '../tokenizer/index.ts';
 import { impliedAnswerLength } from './answer-length.ts';
 import { logDestination } from './log-file.ts';
 import { openTokenizer } from './open-tokenizer.ts';
+import { packageVersion } from './package-folder.ts';
 import { EngineThreadLink } from './serving/engine-thread-link.ts';
 import { sampleGateway } from './serving/gateway-sampler.ts';
 import { epochSeconds, wallNs } from './system-clock.ts';
@@ -90,7 +90,7 @@ function engineLink(config: ServeConfig, tokenizer: Tokenizer, page: MetricsPage
       vocabularySize: tokenizer.vocabularySize,
       timeScale: config.timeScale,
       metrics: page.buffer,
-      labels: { backend: config.backend, model: config.modelNames[0]!, version: version() },
+      labels: { backend: config.backend, model: config.modelNames[0]!, version: packageVersion() },
     },
     hangMs: config.watchdog.hangMs,
     restartMs: config.watchdog.restartMs,
@@ -129,7 +129,7 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
     nowMs: () => wallNs() / 1e6,
     epochSeconds,
     settings: {
-      version: version(),
+      version: packageVersion(),
       backend: config.backend,
       sequencesMax: run.engine.sequencesMax,
       ...config.http,
@@ -140,11 +140,6 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
     },
     impliedOutputTokens: impliedAnswerLength,
   };
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 const DRAIN_LOOK_MS = 20;
