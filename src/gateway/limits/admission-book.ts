@@ -114,7 +114,7 @@ export class AdmissionBook {
 
   /** A request of so many sequences that was admitted has ended, in whatever way. */
   completed(nowMs: number, sequences = 1): void {
-    this.rate.completed(nowMs, sequences, nowMs <= this.busyUntilMs);
+    this.rate.completed(nowMs, sequences, nowMs < this.busyUntilMs);
   }
 
   private book(nowMs: number, fingerprint: number, waiting: number, sequences: number): Admission {
