@@ -21,7 +21,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('help', () => {
-  it.each([[], ['simulate'], ['replay'], ['generate'], ['scenarios'], ['validate-scenario']])(
+  it.each([[], ['serve'], ['hash-key'], ['simulate'], ['replay'], ['generate'], ['scenarios'], ['validate-scenario']])(
     'of twinfer %s shows examples',
     async (...command) => {
       const { code, stdout, stderr } = await capturedCli([...command.filter((word) => word !== undefined), '--help']);
