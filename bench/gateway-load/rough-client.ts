@@ -1,0 +1,301 @@
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+
+/** What a client does to a server; see `ROUGH_SHARES`. */
+export type Manner =
+  | 'whole'
+  | 'stream'
+  | 'hang up in stream'
+  | 'hang up before answer'
+  | 'slow reader'
+  | 'bad body'
+  | 'truncated body'
+  | 'no http';
+
+/** How it ended for the client: `broken` is what must not happen, everything else may. */
+export type Ending = 'completed' | 'refused' | 'overloaded' | 'hung up' | 'cut off' | 'broken';
+
+export interface RoughTarget {
+  readonly port: number;
+  /** null: the server wants none. */
+  readonly key: string | null;
+}
+
+export interface RoughOutcome {
+  readonly manner: Manner;
+  readonly ending: Ending;
+  /** What was broken. */
+  readonly detail: string;
+}
+
+/** Of a thousand requests. */
+const ROUGH_SHARES: readonly (readonly [Manner, number])[] = [
+  ['whole', 300],
+  ['stream', 295],
+  ['hang up in stream', 150],
+  ['hang up before answer', 100],
+  ['slow reader', 5],
+  ['bad body', 100],
+  ['truncated body', 25],
+  ['no http', 25],
+];
+
+const BAD_BODIES: readonly string[] = [
+  '{"messages": [',
+  '[]',
+  'null',
+  '{"messages": "hello"}',
+  '{"messages": [{"role": "user", "content": "x"}], "max_tokens": -1}',
+  '{"messages": [{"role": "user", "content": "x"}], "temperature": 1e400}',
+  '{"messages": [{"role": "user", "content": "x"}], "n": 1.5}',
+  '{"messages": [{"role": "user", "content": "x"}], "model": "gpt-x"}',
+  `${'['.repeat(5000)}${']'.repeat(5000)}`,
+  '\u0000',
+];
+const NO_HTTP: readonly string[] = [
+  'GET / HTTP/9.9\r\n\r\n',
+  'hello\r\n\r\n',
+  'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+  'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n',
+];
+
+/** An answer that does not fit into the kernel's buffers, so that only a reader that reads can have all of it. */
+const SLOW_TOKENS = 6000;
+const SLOW_PAUSE_MS = 3000;
+const PATH = '/v1/chat/completions';
+
+/** Well and badly behaved clients, drawn from a seed: request `index` does the same whenever it is made. */
+export class RoughClient {
+  private readonly target: RoughTarget;
+  private readonly seed: number;
+  private readonly agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+
+  constructor(target: RoughTarget, seed: number) {
+    this.target = target;
+    this.seed = seed;
+  }
+
+  close(): void {
+    this.agent.destroy();
+  }
+
+  async ask(index: number): Promise<RoughOutcome> {
+    const draw = drawer(Math.imul(this.seed, 0x9e3779b1) ^ index);
+    const manner = mannerOf(draw());
+    const [ending, detail] = await this.act(manner, draw).catch((error: unknown): [Ending, string] => [
+      'broken',
+      String(error),
+    ]);
+    return { manner, ending, detail };
+  }
+
+  private act(manner: Manner, draw: () => number): Promise<[Ending, string]> {
+    const tokens = 1 + Math.floor(draw() * 64);
+    const n = draw() < 0.1 ? 3 : 1;
+    const prompt = `${'word '.repeat(1 + Math.floor(draw() * 40))}${Math.floor(draw() * 8)}`;
+    const messages = [{ role: 'user', content: prompt }];
+    const body = { messages, max_tokens: tokens, ignore_eos: true, n };
+    const hurry = Math.floor(draw() * 10);
+    switch (manner) {
+      case 'whole':
+        return this.whole(body);
+      case 'stream':
+        return this.stream({ ...body, stream: true }, tokens * n, n);
+      case 'hang up in stream':
+        return this.hangUp({ ...body, max_tokens: 2000, stream: true }, true, hurry);
+      case 'hang up before answer':
+        return this.hangUp({ ...body, max_tokens: 2000 }, false, hurry);
+      case 'slow reader':
+        return this.readSlowly({
+          messages,
+          max_tokens: SLOW_TOKENS,
+          ignore_eos: true,
+          stream: true,
+          logprobs: true,
+          top_logprobs: 20,
+        });
+      case 'bad body':
+        return this.bad(BAD_BODIES[Math.floor(draw() * BAD_BODIES.length)]!);
+      case 'truncated body': {
+        const text = JSON.stringify(body);
+        return this.raw(`${this.head(text.length + 10)}${text}`, 0, true);
+      }
+      case 'no http':
+        return this.raw(NO_HTTP[Math.floor(draw() * NO_HTTP.length)]!, 400, false);
+    }
+  }
+
+  private async whole(body: object): Promise<[Ending, string]> {
+    const answer = await this.post(JSON.stringify(body));
+    const text = await textOf(answer);
+    const refused = overloadOf(answer, text);
+    if (refused !== null) return refused;
+    const { choices, usage } = JSON.parse(text) as {
+      choices: { finish_reason: string }[];
+      usage: { completion_tokens: number };
+    };
+    const { n, max_tokens } = body as { n: number; max_tokens: number };
+    const good =
+      choices.length === n &&
+      choices.every((c) => c.finish_reason === 'length') &&
+      usage.completion_tokens === n * max_tokens;
+    return good ? ['completed', ''] : ['broken', `not what was asked for: ${text.slice(0, 300)}`];
+  }
+
+  private async stream(body: object, tokens: number, n: number): Promise<[Ending, string]> {
+    const answer = await this.post(JSON.stringify(body));
+    const text = await textOf(answer);
+    const refused = overloadOf(answer, text);
+    return refused ?? streamEnding(text, tokens, n);
+  }
+
+  /** Leaves after `hurry` reads, or turns of the event loop where there is nothing to read. */
+  private async hangUp(body: object, streamed: boolean, hurry: number): Promise<[Ending, string]> {
+    if (streamed) {
+      const answer = await this.post(JSON.stringify(body));
+      if (answer.statusCode !== 200) return overloadOf(answer, await textOf(answer))!;
+      let reads = 0;
+      for await (const _ of answer) if (reads++ === hurry) break;
+      answer.destroy();
+      return ['hung up', ''];
+    }
+    const abort = new AbortController();
+    const pending = this.post(JSON.stringify(body), abort.signal).then(
+      async (answer) => overloadOf(answer, await textOf(answer)) ?? (['completed', ''] as [Ending, string]),
+    );
+    const left = pending.catch((): [Ending, string] => ['hung up', '']);
+    for (let turn = 0; turn < hurry; turn++) await new Promise((resolve) => setImmediate(resolve));
+    abort.abort();
+    return left;
+  }
+
+  private async bad(body: string): Promise<[Ending, string]> {
+    const answer = await this.post(body);
+    const text = await textOf(answer);
+    const status = answer.statusCode!;
+    const shaped = status >= 400 && status < 500 && (JSON.parse(text) as { error?: unknown }).error !== undefined;
+    return shaped ? ['refused', ''] : ['broken', `bad body got ${status} ${text.slice(0, 300)}`];
+  }
+
+  /** Stops reading after the first bytes, for long enough to fill all buffers, then reads what there is. */
+  private readSlowly(body: object): Promise<[Ending, string]> {
+    const text = JSON.stringify(body);
+    const socket = connect({ port: this.target.port, host: '127.0.0.1' });
+    socket.write(`${this.head(text.length)}${text}`);
+    let first = '';
+    let tail = '';
+    return new Promise((resolve) => {
+      const end = (): void => {
+        socket.destroy();
+        const status = Number(first.slice(9, 12));
+        if (status === 429 || status === 503) resolve(['overloaded', '']);
+        else if (status !== 200) resolve(['broken', `a slow reader got ${first.slice(0, 200)}`]);
+        else resolve([tail.includes('data: [DONE]') ? 'completed' : 'cut off', '']);
+      };
+      socket.on('data', (part: Buffer) => {
+        if (first === '') {
+          first = part.toString('latin1');
+          socket.pause();
+          setTimeout(() => socket.resume(), SLOW_PAUSE_MS);
+        }
+        tail = (tail + part.toString('latin1')).slice(-64);
+        if (tail.endsWith('0\r\n\r\n')) end();
+      });
+      // Cut off while data was on its way: the system's end of the connection.
+      socket.on('error', () => {});
+      socket.on('close', end);
+    });
+  }
+
+  /** Bytes as they are. `status`: what is to be answered; 0: nobody waits for an answer. */
+  private raw(text: string, status: number, leave: boolean): Promise<[Ending, string]> {
+    const socket = connect({ port: this.target.port, host: '127.0.0.1' });
+    let answer = '';
+    return new Promise((resolve) => {
+      socket.on('data', (part: Buffer) => {
+        answer += part.toString('latin1');
+      });
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        if (leave) resolve(['hung up', '']);
+        else if (answer.startsWith(`HTTP/1.1 ${status} `)) resolve(['refused', '']);
+        else resolve(['broken', `${JSON.stringify(text.slice(0, 60))} got ${JSON.stringify(answer.slice(0, 200))}`]);
+      });
+      socket.write(text, () => {
+        if (leave) socket.destroy();
+      });
+    });
+  }
+
+  private head(length: number): string {
+    const { key } = this.target;
+    const authorization = key === null ? '' : `authorization: Bearer ${key}\r\n`;
+    return `POST ${PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\n${authorization}content-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
+  }
+
+  private post(body: string, signal?: AbortSignal): Promise<IncomingMessage> {
+    const { port, key } = this.target;
+    return new Promise((resolve, reject) => {
+      const request = httpRequest(
+        {
+          port,
+          host: '127.0.0.1',
+          path: PATH,
+          method: 'POST',
+          agent: this.agent,
+          ...(signal === undefined ? {} : { signal }),
+          headers: {
+            'content-type': 'application/json',
+            'content-length': Buffer.byteLength(body),
+            ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+          },
+        },
+        resolve,
+      );
+      request.once('error', reject);
+      request.end(body);
+    });
+  }
+}
+
+function mannerOf(share: number): Manner {
+  let left = 1000 * share;
+  for (const [manner, weight] of ROUGH_SHARES) {
+    if (left < weight) return manner;
+    left -= weight;
+  }
+  return 'whole';
+}
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of answer) parts.push(part as Buffer);
+  return Buffer.concat(parts).toString();
+}
+
+/** null: the status is 200. */
+function overloadOf(answer: IncomingMessage, text: string): [Ending, string] | null {
+  if (answer.statusCode === 200) return null;
+  if (answer.statusCode === 429 || answer.statusCode === 503) return ['overloaded', ''];
+  return ['broken', `${answer.statusCode} ${text.slice(0, 300)}`];
+}
+
+/** Each token once, each choice ended once, one end of the stream and nothing behind it. */
+function streamEnding(text: string, tokens: number, n: number): [Ending, string] {
+  const ends = text.match(/"finish_reason":"length"/g)?.length ?? 0;
+  const contents = text.match(/"delta":\{"content":/g)?.length ?? 0;
+  const done = text.indexOf('data: [DONE]\n\n');
+  if (ends === n && contents === tokens && done >= 0 && done === text.length - 14) return ['completed', ''];
+  return ['broken', `${contents} of ${tokens} tokens, ${ends} of ${n} ends, done at ${done} of ${text.length}`];
+}
+
+/** Numbers in [0, 1): splitmix32. */
+function drawer(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x9e3779b9) | 0;
+    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,66 @@
+import { type Ending, type Manner, RoughClient, type RoughTarget } from './rough-client.ts';
+
+export interface SoakOptions {
+  readonly requests: number;
+  /** Of them at the same time. */
+  readonly concurrency: number;
+  readonly seed: number;
+  /** Called after each request. */
+  progress?(done: number): void;
+}
+
+export interface SoakResult {
+  readonly endings: Readonly<Record<Ending, number>>;
+  readonly manners: Readonly<Partial<Record<Manner, number>>>;
+  /** What was broken, the first few. */
+  readonly broken: readonly string[];
+}
+
+const BROKEN_SHOWN = 5;
+
+/** Lets rough clients at a server; resolves when each has had its end. */
+export async function soak(target: RoughTarget, options: SoakOptions): Promise<SoakResult> {
+  const client = new RoughClient(target, options.seed);
+  const endings: Record<Ending, number> = {
+    completed: 0,
+    refused: 0,
+    overloaded: 0,
+    'hung up': 0,
+    'cut off': 0,
+    broken: 0,
+  };
+  const manners: Partial<Record<Manner, number>> = {};
+  const broken: string[] = [];
+  let next = 0;
+  let done = 0;
+  const worker = async (): Promise<void> => {
+    while (next < options.requests) {
+      const index = next++;
+      const { manner, ending, detail } = await client.ask(index);
+      endings[ending]++;
+      manners[manner] = (manners[manner] ?? 0) + 1;
+      if (ending === 'broken' && broken.length < BROKEN_SHOWN) broken.push(`request ${index} (${manner}): ${detail}`);
+      options.progress?.(++done);
+    }
+  };
+  await Promise.all(Array.from({ length: options.concurrency }, worker));
+  client.close();
+  return { endings, manners, broken };
+}
+
+/** Generation requests as the server counted them, from the text of /metrics. */
+export interface ServerCounts {
+  readonly received: number;
+  /** By outcome: each request in exactly one. */
+  readonly outcomes: Readonly<Record<string, number>>;
+}
+
+export function serverCounts(metrics: string): ServerCounts {
+  const received = /^gateway_requests_received_total (\d+)$/m.exec(metrics);
+  if (received === null) throw new Error('/metrics has no gateway_requests_received_total');
+  const outcomes: Record<string, number> = {};
+  for (const [, outcome, count] of metrics.matchAll(/^gateway_requests_total\{outcome="(\w+)"\} (\d+)$/gm)) {
+    outcomes[outcome!] = Number(count);
+  }
+  return { received: Number(received[1]), outcomes };
+}
