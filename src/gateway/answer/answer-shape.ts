@@ -33,6 +33,8 @@ export interface FinishedChoice {
   readonly promptIds: Int32Array;
   /** Prompt first when it is echoed; null where the model has none (the first token of a prompt). */
   readonly logprobs: readonly (TokenLogprob | null)[] | null;
+  /** Of the whole prompt, where asked for. */
+  readonly promptLogprobs: readonly (TokenLogprob | null)[] | null;
   readonly logprobIds: readonly number[];
   readonly textOffsets: readonly number[];
 }

@@ -4,6 +4,7 @@ import type { ApiError } from '../api/index.ts';
 import type { TokenLogprobs } from '../engine-link.ts';
 import type { CallOutput, Choice, GenerationPlan, Usage } from '../generation-run.ts';
 import type { AnswerShape, FinishedChoice, TokenLogprob } from './answer-shape.ts';
+import { echoesLogprobs, echoText } from './echo.ts';
 import { alternatives } from './stream-output.ts';
 import { tokenLogprob } from './token-logprobs.ts';
 
@@ -13,6 +14,7 @@ interface Collected {
   tokenIds: number[];
   promptIds: Int32Array;
   logprobs: (TokenLogprob | null)[] | null;
+  promptLogprobs: (TokenLogprob | null)[] | null;
   logprobIds: number[];
   textOffsets: number[];
   offset: number;
@@ -90,26 +92,35 @@ export class BodyOutput implements CallOutput {
       tokenIds: [],
       promptIds,
       logprobs: call.logprobs === null ? null : [],
+      promptLogprobs: this.promptEntries(choice.prompt),
       logprobIds: [],
       textOffsets: [],
       offset: 0,
     };
     this.collected[choice.index] = to;
-    if (call.echo) this.echo(to, promptIds);
+    if (call.echo) this.echo(to);
     return to;
   }
 
-  private echo(to: Collected, prompt: Int32Array): void {
-    const { call } = this.plan;
-    if (to.logprobs !== null) {
-      const detail = this.promptDetails[to.choice.prompt]!;
-      for (let i = 0; i < prompt.length; i++) {
-        to.logprobs.push(i === 0 ? null : tokenLogprob(detail, i - 1, prompt[i]!, alternatives(this.plan)));
-        to.logprobIds.push(prompt[i]!);
+  private echo(to: Collected): void {
+    if (to.logprobs !== null && to.promptLogprobs !== null && echoesLogprobs(this.plan.call)) {
+      to.promptIds.forEach((id, i) => {
+        const entry = to.promptLogprobs![i]!;
+        to.logprobs!.push(entry === null ? null : { ...entry, top: entry.top.slice(0, alternatives(this.plan)) });
+        to.logprobIds.push(id);
         to.textOffsets.push(to.offset);
-        to.offset += this.tokenizer.pieceText(prompt[i]!).length;
-      }
+        to.offset += this.tokenizer.pieceText(id).length;
+      });
     }
-    to.text = this.tokenizer.decode(prompt, call.skipSpecialTokens);
+    to.text = echoText(this.plan, to.choice.prompt, this.tokenizer);
+  }
+
+  /** Of the prompt of a choice, or null where nobody asked; the first token has none. */
+  private promptEntries(prompt: number): (TokenLogprob | null)[] | null {
+    const detail = this.promptDetails[prompt];
+    if (detail === undefined) return null;
+    const asked = Math.max(1, this.plan.call.sampling.promptLogprobs ?? 0);
+    const ids = this.plan.prompts[prompt]!;
+    return Array.from(ids, (id, i) => (i === 0 ? null : tokenLogprob(detail, i - 1, id, asked)));
   }
 }

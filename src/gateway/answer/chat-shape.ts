@@ -63,6 +63,9 @@ export class ChatShape implements AnswerShape {
         ...(call.returnTokenIds ? { token_ids: tokenIds } : {}),
       })),
       usage: usageObject(usage),
+      ...(choices[0]!.promptLogprobs === null
+        ? {}
+        : { prompt_logprobs: this.names.prompt(choices[0]!.promptLogprobs) }),
       ...(call.returnTokenIds ? { prompt_token_ids: [...choices[0]!.promptIds] } : {}),
     };
   }

@@ -54,14 +54,17 @@ export class CompletionShape implements AnswerShape {
   body(call: GenerationCall, choices: readonly FinishedChoice[], usage: Usage): object {
     return {
       ...this.head(),
-      choices: choices.map(({ choice, text, tokenIds, promptIds, logprobs, logprobIds, textOffsets }) => ({
-        index: choice.index,
-        text,
-        logprobs: logprobs === null ? null : this.names.completion(logprobs, logprobIds, textOffsets),
-        finish_reason: choice.finishReason,
-        stop_reason: choice.stopReason,
-        ...(call.returnTokenIds ? { token_ids: tokenIds, prompt_token_ids: [...promptIds] } : {}),
-      })),
+      choices: choices.map(
+        ({ choice, text, tokenIds, promptIds, logprobs, promptLogprobs, logprobIds, textOffsets }) => ({
+          index: choice.index,
+          text,
+          logprobs: logprobs === null ? null : this.names.completion(logprobs, logprobIds, textOffsets),
+          finish_reason: choice.finishReason,
+          stop_reason: choice.stopReason,
+          ...(promptLogprobs === null ? {} : { prompt_logprobs: this.names.prompt(promptLogprobs) }),
+          ...(call.returnTokenIds ? { token_ids: tokenIds, prompt_token_ids: [...promptIds] } : {}),
+        }),
+      ),
       usage: usageObject(usage),
     };
   }

@@ -5,6 +5,7 @@ import type { TokenLogprobs } from '../engine-link.ts';
 import type { CallOutput, Choice, GenerationPlan, Usage } from '../generation-run.ts';
 import { SseWriter } from '../sse-writer.ts';
 import { type AnswerShape, event, jsonContent } from './answer-shape.ts';
+import { echoesLogprobs, echoText } from './echo.ts';
 import { tokenLogprob } from './token-logprobs.ts';
 
 export interface StreamOptions {
@@ -134,10 +135,10 @@ export class StreamOutput implements CallOutput {
     const prompt = prompts[choice.prompt]!;
     const { tokenizer } = this.options;
     const detail = this.promptDetail;
-    if (call.logprobs === null || detail === null) {
-      const text = tokenizer.decode(prompt, call.skipSpecialTokens);
+    if (!echoesLogprobs(call) || detail === null) {
+      const text = echoText(this.plan, choice.prompt, tokenizer);
       stream.characters += text.length;
-      this.writer.add(stream.prefix + jsonContent(text) + this.suffix);
+      if (text !== '') this.writer.add(stream.prefix + jsonContent(text) + this.suffix);
       return;
     }
     for (let i = 0; i < prompt.length; i++) {

@@ -50,6 +50,20 @@ export class TokenNames {
     };
   }
 
+  /** vLLM's `prompt_logprobs`: per token of the prompt, by token id. */
+  prompt(entries: readonly (TokenLogprob | null)[]): (object | null)[] {
+    return entries.map((entry) =>
+      entry === null
+        ? null
+        : Object.fromEntries(
+            entry.top.map(({ id, logprob }, rank) => [
+              id,
+              { logprob, rank: rank + 1, decoded_token: this.tokenizer.pieceText(id) },
+            ]),
+          ),
+    );
+  }
+
   private named(id: number, logprob: number): object {
     return { token: this.name(id), logprob, bytes: [...this.tokenizer.pieceBytes(id)] };
   }

@@ -24,6 +24,15 @@ const StopReason = Type.Union([Type.String(), Type.Integer(), Type.Null()], {
   description: 'The stop string or stop token id that ended it; null otherwise.',
 });
 const Ended = { finish_reason: orNull(FinishReason), stop_reason: Type.Optional(StopReason) };
+/** By token id; null for the first token of a prompt. */
+const PromptLogprobs = Type.Array(
+  orNull(
+    Type.Record(
+      Type.String(),
+      Type.Object({ logprob: Type.Number(), rank: Type.Integer(), decoded_token: Type.String() }),
+    ),
+  ),
+);
 const TokenIds = { token_ids: Type.Optional(Type.Array(Type.Integer())) };
 
 const TokenLogprob = {
@@ -74,6 +83,7 @@ export const ChatResponseSchema = Type.Object({
   ),
   usage: UsageSchema,
   prompt_token_ids: Type.Optional(Type.Array(Type.Integer())),
+  prompt_logprobs: Type.Optional(PromptLogprobs),
 });
 
 /** Order in a stream: per choice a chunk with the role, its content, one with finish_reason; then usage without choices. */
@@ -101,6 +111,7 @@ const CompletionChoice = Type.Object({
   ...Ended,
   ...TokenIds,
   prompt_token_ids: Type.Optional(Type.Array(Type.Integer())),
+  prompt_logprobs: Type.Optional(PromptLogprobs),
 });
 
 export const CompletionResponseSchema = Type.Object({

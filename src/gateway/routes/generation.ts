@@ -153,6 +153,8 @@ class Generation {
       );
     }
     const reported = call.logprobs;
+    const wantsPrompt =
+      call.sampling.promptLogprobs !== null || (call.echo && call.kind !== 'chat' && reported !== null);
     return {
       call,
       prompts,
@@ -161,7 +163,8 @@ class Generation {
       cacheSalt: context.salts.intern(request.key?.name ?? null, call.cacheSalt),
       timeoutMs: timeoutOf(request, context.settings.generationTimeoutMs),
       logprobs: reported === null ? null : Math.max(1, reported),
-      promptLogprobs: call.sampling.promptLogprobs ?? (call.echo && reported !== null ? Math.max(1, reported) : null),
+      // The token itself comes first among the alternatives: at least that one is asked for.
+      promptLogprobs: wantsPrompt ? Math.max(1, call.sampling.promptLogprobs ?? reported ?? 0) : null,
     };
   }
 
@@ -217,6 +220,10 @@ function timeoutOf(request: FastifyRequest, limitMs: number | null): number | nu
   if (header === undefined) return limitMs;
   const asked = typeof header === 'string' && header.trim() !== '' ? Number(header) : Number.NaN;
   if (!(Number.isFinite(asked) && asked > 0))
-    throw badRequest(TIMEOUT_HEADER, `header ${TIMEOUT_HEADER}: allowed is a number of milliseconds above 0`);
+    throw badRequest(
+      TIMEOUT_HEADER,
+      `header ${TIMEOUT_HEADER}: allowed is a number of milliseconds above 0`,
+      'invalid_value',
+    );
   return limitMs === null ? asked : Math.min(asked, limitMs);
 }

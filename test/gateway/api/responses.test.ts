@@ -95,6 +95,7 @@ describe.each(ENDPOINTS)('answers of %s are what the OpenAPI document says', (ki
     tokenIds: [104],
     promptIds: Int32Array.of(104, 105),
     logprobs: [logprob],
+    promptLogprobs: null,
     logprobIds: [104],
     textOffsets: [0],
   };

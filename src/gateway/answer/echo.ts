@@ -1,0 +1,26 @@
+import type { Tokenizer } from '../../tokenizer/index.ts';
+import type { GenerationCall } from '../api/index.ts';
+import type { GenerationPlan } from '../generation-run.ts';
+
+/**
+ * What an echo repeats: the prompt's text, or of a chat the last message if it is of the role that answers (as in vLLM,
+ * vllm/entrypoints/openai/chat_completion/serving.py).
+ */
+export function echoText(plan: GenerationPlan, prompt: number, tokenizer: Tokenizer): string {
+  const { call } = plan;
+  if (call.kind === 'chat') return lastOwnMessage(call);
+  return tokenizer.decode(plan.prompts[prompt]!, call.skipSpecialTokens);
+}
+
+/** Whether the tokens of the echo have log-probabilities in the answer. */
+export function echoesLogprobs(call: GenerationCall): boolean {
+  return call.echo && call.kind !== 'chat' && call.logprobs !== null;
+}
+
+function lastOwnMessage(call: GenerationCall): string {
+  const [prompt] = call.prompts;
+  if (prompt?.kind !== 'chat') return '';
+  const last = prompt.messages[prompt.messages.length - 1];
+  if (last === undefined) return '';
+  return prompt.options.addGenerationPrompt && last.role !== 'assistant' ? '' : last.content;
+}
