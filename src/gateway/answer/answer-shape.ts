@@ -71,7 +71,7 @@ export function usageObject(usage: Usage): object {
 const NOT_ASCII = /[\x7f-\uffff]/g;
 
 /** JSON of a value in ASCII alone: one byte a character on the wire, whatever the language. */
-export function asciiJson(value: unknown): string {
+function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(NOT_ASCII, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 

@@ -1,5 +1,10 @@
 import type { FastifyInstance } from 'fastify';
-import { renderMetrics } from '../../observability/index.ts';
+import {
+  acceptsOpenMetrics,
+  OPENMETRICS_CONTENT_TYPE,
+  PROMETHEUS_CONTENT_TYPE,
+  renderMetrics,
+} from '../../observability/index.ts';
 import type { GatewayContext } from '../context.ts';
 
 /** What load balancers, scrapers and routers ask. None of it waits for the engine. */
@@ -17,13 +22,8 @@ export function healthRoutes(app: FastifyInstance, context: GatewayContext): voi
   app.get('/version', async () => ({ version: settings.version }));
 
   app.get('/metrics', async (request, reply) => {
-    const openMetrics = (request.headers.accept ?? '').includes('application/openmetrics-text');
-    reply.header(
-      'content-type',
-      openMetrics
-        ? 'application/openmetrics-text; version=1.0.0; charset=utf-8'
-        : 'text/plain; version=0.0.4; charset=utf-8',
-    );
+    const openMetrics = acceptsOpenMetrics(request.headers.accept);
+    reply.header('content-type', openMetrics ? OPENMETRICS_CONTENT_TYPE : PROMETHEUS_CONTENT_TYPE);
     return renderMetrics(context.metricsPage, { openMetrics, vllmAliases: settings.vllmAliases });
   });
 
