@@ -5,6 +5,7 @@ import { MemoryError } from '../backends/simulated/memory.ts';
 import { ModelError } from '../backends/simulated/model-shape.ts';
 import { ProfileError } from '../backends/simulated/parse-device-profile.ts';
 import { KernelTableError } from '../calibration/kernel-csv.ts';
+import { MeasurementError } from '../calibration/serving-measurement.ts';
 import { ScenarioError } from '../config/scenario-error.ts';
 import { ConfigError, InvariantError } from '../core/index.ts';
 import { InputError, pathError } from '../runtime/input-error.ts';
@@ -38,6 +39,7 @@ const INPUT_ERRORS = [
   MemoryError,
   ProfileError,
   KernelTableError,
+  MeasurementError,
 ] as const;
 
 /** The exit code of an error, and what to print of it. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../runtime/package-folder.ts';
 import { calibrateCommand } from './calibrate-command.ts';
+import { calibrateHostCommand } from './calibrate-host-command.ts';
 import type { CliIo } from './cli-io.ts';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts';
 import { generateCommand } from './generate-command.ts';
@@ -10,6 +11,7 @@ import type { CliContext, Simulate } from './run-twin.ts';
 import { scenariosCommand } from './scenarios-command.ts';
 import { type Serve, serveCommand } from './serve-command.ts';
 import { simulateCommand } from './simulate-command.ts';
+import { validateCommand } from './validate-command.ts';
 import { validateScenarioCommand } from './validate-scenario-command.ts';
 
 /**
@@ -80,6 +82,8 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
     scenariosCommand(context),
     validateScenarioCommand(context),
     calibrateCommand(context),
+    calibrateHostCommand(context),
+    validateCommand(context),
     hashKeyCommand(context),
   ];
   for (const command of commands) root.addCommand(command);

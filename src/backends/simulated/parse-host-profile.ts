@@ -1,0 +1,63 @@
+import { type EngineHostProfile, UNIT_SCALE } from './engine-host-profile.ts';
+import { ProfileError } from './parse-device-profile.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Every field that is a number of at least 0. */
+const NUMBERS = [
+  'perStepNs',
+  'perStepTensorParallelNs',
+  'perLayerNs',
+  'perKernelNs',
+  'perSequenceNs',
+  'perOutputTokenNs',
+  'samplingNsPerVocab',
+  'piecewiseNsPerLayer',
+  'eagerNsPerLayerKernel',
+  'captureTokensMax',
+  'captureTokensPerSequence',
+  'requestBeforeNs',
+  'requestAfterNs',
+  'perPromptTokenNs',
+  'firstTokenNsPerSequence',
+] as const satisfies readonly (keyof EngineHostProfile)[];
+const OTHERS = ['formatVersion', 'engine', 'createdOn', 'sources', 'moeStalls', 'scale'];
+
+/** Checks a parsed engine host profile: every number is there and not negative, nothing else is. Throws ProfileError. */
+export function parseHostProfile(file: string, json: unknown): EngineHostProfile {
+  const profile = object(file, 'profile', json);
+  if (profile['formatVersion'] !== 1) {
+    throw new ProfileError(file, `formatVersion: ${JSON.stringify(profile['formatVersion'])} is not allowed; 1`);
+  }
+  const unknown = Object.keys(profile).find(
+    (key) => !(OTHERS.includes(key) || (NUMBERS as readonly string[]).includes(key)),
+  );
+  if (unknown !== undefined) throw new ProfileError(file, `${unknown}: unknown field`);
+  if (typeof profile['engine'] !== 'string') throw new ProfileError(file, 'engine: missing; the name of an engine');
+  for (const field of NUMBERS) notNegative(file, field, profile[field]);
+  const scale = object(file, 'scale', profile['scale']);
+  for (const field of Object.keys(UNIT_SCALE)) notNegative(file, `scale.${field}`, scale[field]);
+  if (profile['moeStalls'] !== null) {
+    const stalls = object(file, 'moeStalls', profile['moeStalls']);
+    notNegative(file, 'moeStalls.stallNs', stalls['stallNs']);
+    const prompts = stalls['coldPrompts'];
+    if (!Array.isArray(prompts)) throw new ProfileError(file, 'moeStalls.coldPrompts: a list of numbers is needed');
+    prompts.forEach((value, index) => {
+      notNegative(file, `moeStalls.coldPrompts[${index}]`, value);
+    });
+  }
+  return json as EngineHostProfile;
+}
+
+function object(file: string, where: string, value: unknown): Json {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ProfileError(file, `${where}: an object is needed`);
+  }
+  return value as Json;
+}
+
+function notNegative(file: string, where: string, value: unknown): void {
+  if (!(typeof value === 'number' && Number.isFinite(value) && value >= 0)) {
+    throw new ProfileError(file, `${where}: ${JSON.stringify(value)} is not allowed; a number of at least 0`);
+  }
+}

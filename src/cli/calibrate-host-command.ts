@@ -1,0 +1,40 @@
+import { Command } from 'commander';
+import { OutputFiles } from '../runtime/output-files.ts';
+import { calibrateHost } from '../runtime/validate-serving.ts';
+import type { CliContext } from './run-twin.ts';
+
+interface CalibrateHostOptions {
+  readonly engine: string;
+  readonly date: string;
+  readonly output: string;
+}
+
+/** `twinfer calibrate-host CSV...`: an engine host profile from measured serving runs. */
+export function calibrateHostCommand(context: CliContext): Command {
+  return new Command('calibrate-host')
+    .description('Fit what an engine costs beside the kernels to measured serving runs; takes minutes')
+    .argument('<csv...>', 'measurements of inference-perf runs, one row a stage')
+    .requiredOption('--output <file>', 'write the profile into this file')
+    .requiredOption('--date <day>', 'written into the profile, YYYY-MM-DD')
+    .option('--engine <name>', 'whose host it is', 'vllm-0.15')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ twinfer calibrate-host vllm-0.15-open-loop.csv --date 2026-11-24 --output vllm-0.15-host.json`,
+    )
+    .action((files: string[], options: CalibrateHostOptions) => {
+      const pass = (round: number, done: number, passes: number) => {
+        context.io.stderr.write(`round ${round + 1}: ${done} of ${passes} passes\n`);
+      };
+      const profile = calibrateHost(files, options.engine, options.date, { pass });
+      const output = new OutputFiles();
+      try {
+        output.create('--output', options.output).write(`${JSON.stringify(profile, null, 2)}\n`);
+        output.commit();
+      } finally {
+        output.abandon();
+      }
+      context.io.stdout.write(`${JSON.stringify(profile, null, 2)}\n`);
+    });
+}

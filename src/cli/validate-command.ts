@@ -1,0 +1,98 @@
+import Table from 'cli-table3';
+import { Command } from 'commander';
+import type { MetricSummary, ValidatedStage, ValidationSummary } from '../calibration/serving-validation.ts';
+import { bundledHostProfile, readHostProfile } from '../runtime/host-profile-file.ts';
+import { type ServingValidation, validateServing } from '../runtime/validate-serving.ts';
+import { PLAIN_TABLE } from './plain-table.ts';
+import type { CliContext } from './run-twin.ts';
+
+interface ValidateOptions {
+  readonly host?: string;
+  readonly leaveOneModelOut?: true;
+  readonly json?: true;
+}
+
+const SEED = 1;
+
+/** `twinfer validate CSV...`: measured serving runs against what the engine predicts of them. */
+export function validateCommand(context: CliContext): Command {
+  return new Command('validate')
+    .description('Run measured serving stages through the twin and say how far off it is')
+    .argument('<csv...>', 'measurements of inference-perf runs, one row a stage')
+    .option('--host <file>', 'engine host profile (default: the bundled one of vLLM 0.15)')
+    .option('--leave-one-model-out', 'predict each model with a host fitted without it; takes minutes')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ twinfer validate vllm-0.15-open-loop.csv vllm-0.15-open-loop-more-models.csv
+  $ twinfer validate --leave-one-model-out --json vllm-0.15-open-loop.csv`,
+    )
+    .action((files: string[], options: ValidateOptions) => validate(context, files, options));
+}
+
+function validate({ io }: CliContext, files: string[], options: ValidateOptions): void {
+  const host = options.host === undefined ? bundledHostProfile() : readHostProfile(options.host);
+  const result = validateServing({ files, host, seed: SEED, leaveOneModelOut: options.leaveOneModelOut === true });
+  io.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : text(result));
+}
+
+function text({ stages, summary, wallSeconds }: ServingValidation): string {
+  return `${stageTable(stages)}\n\n${summaryTable(summary)}\n\n${stages.length} stages in ${wallSeconds.toFixed(1)} s\n`;
+}
+
+function stageTable(stages: readonly ValidatedStage[]): string {
+  const table = new Table({
+    ...PLAIN_TABLE,
+    head: ['run', 'model', 'load', 'rate/s', 'E2E ms', 'E2E', 'E2E p99', 'TTFT ms', 'TTFT', 'TTFT p99', 'TPOT'],
+  });
+  for (const stage of stages) {
+    const { errors, measuredMs } = stage;
+    const load = `${stage.workload} ${stage.stage}${stage.cold ? ' cold' : ''}`;
+    const about = [stage.run.slice(-24), stage.model.replace(/^.*\//, ''), load, String(stage.ratePerSecond)];
+    if (errors === null) {
+      table.push([...about, { colSpan: 7, content: `${stage.status}: ${stage.reason}` }]);
+      continue;
+    }
+    table.push([
+      ...about,
+      measuredMs.e2eMean.toFixed(0),
+      signed(errors.e2eMean),
+      signed(errors.e2eP99),
+      measuredMs.ttftMean.toFixed(1),
+      signed(errors.ttftMean),
+      signed(errors.ttftP99),
+      signed(errors.tpotMean),
+    ]);
+  }
+  return table.toString();
+}
+
+function summaryTable(summary: ValidationSummary): string {
+  const table = new Table({
+    ...PLAIN_TABLE,
+    head: ['metric', 'stages', 'median error', 'mean error', 'p90 error', 'bias', 'inside 90 %', 'half-width'],
+  });
+  for (const [metric, figures] of Object.entries(summary) as [string, MetricSummary][]) {
+    table.push([
+      metric,
+      String(figures.count),
+      percent(figures.medianAbsError),
+      percent(figures.meanAbsError),
+      percent(figures.p90AbsError),
+      signed(figures.bias),
+      figures.coverage === null ? '' : percent(figures.coverage),
+      figures.halfWidth === null ? '' : percent(figures.halfWidth),
+    ]);
+  }
+  return table.toString();
+}
+
+function percent(ratio: number): string {
+  return Number.isNaN(ratio) ? '' : `${(ratio * 100).toFixed(1)} %`;
+}
+
+function signed(ratio: number): string {
+  return Number.isNaN(ratio) ? '' : `${ratio < 0 ? '' : '+'}${(ratio * 100).toFixed(1)} %`;
+}

@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+import { type EngineHostProfile, ProfileError } from '../backends/simulated/index.ts';
+import { parseHostProfile } from '../backends/simulated/parse-host-profile.ts';
+import { PROFILE_FOLDER } from './device-profile-file.ts';
+import { withPath } from './input-error.ts';
+
+/** The engine that comes with Twinfer as data: vLLM 0.15. */
+export function bundledHostProfile(): EngineHostProfile {
+  return readHostProfile(`${PROFILE_FOLDER}vllm-0.15-host.json`);
+}
+
+/** Reads and checks a profile. Throws InputError for a file that cannot be read, ProfileError for one that is no profile. */
+export function readHostProfile(path: string): EngineHostProfile {
+  const text = withPath('host profile', path, () => readFileSync(path, 'utf8'));
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new ProfileError(path, 'is no JSON');
+  }
+  return parseHostProfile(path, json);
+}

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { type EngineHostProfile, UNIT_SCALE } from '../../src/backends/simulated/index.ts';
+import type { MeasuredRun } from '../../src/calibration/serving-measurement.ts';
+import { type PredictedStage, predictStages, ServingTarget } from '../../src/calibration/serving-run.ts';
+import { bundledDeviceProfile } from '../../src/runtime/device-profile-file.ts';
+
+const DEVICE = bundledDeviceProfile('H100-SXM-80GB')!;
+
+const FREE: EngineHostProfile = {
+  formatVersion: 1,
+  engine: 'test',
+  createdOn: '2026-11-24',
+  sources: [],
+  perStepNs: 0,
+  perStepTensorParallelNs: 0,
+  perLayerNs: 0,
+  perKernelNs: 2000,
+  perSequenceNs: 0,
+  perOutputTokenNs: 0,
+  samplingNsPerVocab: 0,
+  piecewiseNsPerLayer: 0,
+  eagerNsPerLayerKernel: 0,
+  captureTokensMax: 512,
+  captureTokensPerSequence: 2,
+  requestBeforeNs: 0,
+  requestAfterNs: 0,
+  perPromptTokenNs: 0,
+  firstTokenNsPerSequence: 0,
+  moeStalls: null,
+  scale: UNIT_SCALE,
+};
+
+function run(rates: readonly number[], changes: Partial<MeasuredRun> = {}): MeasuredRun {
+  const measured = { e2eMean: 1, e2eP99: 1, ttftMean: 1, ttftP90: 1, ttftP99: 1, tpotMean: 1 };
+  return {
+    name: 'test',
+    model: 'meta-llama/Llama-3.1-8B-Instruct',
+    hardware: 'H100',
+    fp8: false,
+    tensorParallel: 1,
+    tokensPerStepMax: 2048,
+    sequencesMax: 128,
+    gpuMemoryUtilization: null,
+    blocksTotal: null,
+    workload: 'test',
+    groups: 3,
+    usersPerGroup: 5,
+    systemPromptTokens: 100,
+    questionTokens: 447,
+    promptTokensMean: null,
+    outputTokens: 50,
+    stages: rates.map((ratePerSecond, stage) => ({ stage, ratePerSecond, durationSeconds: 20, measured })),
+    ...changes,
+  };
+}
+
+function predict(of: MeasuredRun, host: EngineHostProfile): PredictedStage[] {
+  return predictStages(new ServingTarget(of, DEVICE), host, { seed: 7, warmShare: 1 });
+}
+
+describe('predictStages', () => {
+  it('sends as many requests as rate and duration say, first-time prompts only until every user has had a turn', () => {
+    const [first, second] = predict(run([4, 8]), FREE);
+    expect(first).toMatchObject({ requests: 80, coldRequests: 15, saturated: false });
+    expect(second).toMatchObject({ requests: 160, coldRequests: 0, saturated: false });
+  });
+
+  it('gives the same figures for the same seed', () => {
+    expect(predict(run([4]), FREE)).toEqual(predict(run([4]), FREE));
+  });
+
+  it('shows what comes before the engine in both latencies, and what comes after in the end alone', () => {
+    const [bare] = predict(run([1]), FREE);
+    const [late] = predict(run([1]), { ...FREE, requestBeforeNs: 5e6, requestAfterNs: 7e6 });
+    // An arrival that is shifted meets the steps in flight elsewhere: a step is the tolerance.
+    expect(Math.abs(late!.latencies.ttftMean - bare!.latencies.ttftMean - 5)).toBeLessThan(1.5);
+    expect(Math.abs(late!.latencies.e2eMean - bare!.latencies.e2eMean - 12)).toBeLessThan(3);
+  });
+
+  it('lets a mixture of experts stall on its first-time prompts, and a dense model never', () => {
+    const stalling = { ...FREE, moeStalls: { coldPrompts: [2], stallNs: 900e6 } };
+    const mixture = run([2], { model: 'mistralai/Mixtral-8x7B-v0.1', tensorParallel: 2 });
+    expect(predict(mixture, FREE)[0]!.latencies.ttftP99).toBeLessThan(400);
+    expect(predict(mixture, stalling)[0]!.latencies.ttftP99).toBeGreaterThan(400);
+    expect(predict(run([2]), stalling)).toEqual(predict(run([2]), FREE));
+  });
+
+  it('calls a load saturated whose queue grows', () => {
+    const [stage] = predict(run([400], { outputTokens: 400 }), FREE);
+    expect(stage!.saturated).toBe(true);
+  });
+});
