@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { BUILT_CLI, startGateway as startGatewayProcess } from './gateway-load/gateway-process.ts';
 import type { Load, LoadResult } from './gateway-load/load-generator.ts';
 import { runLoad, type ServerProcess, startServerProcess } from './gateway-load/server-process.ts';
 import { median } from './measure.ts';
@@ -21,8 +20,7 @@ import { circumstances, inWords, short, table } from './report.ts';
 // Three processes: the load generator, the bare loop, and the server with its engine, Llama-3.1-8B on a simulated H100. The
 // bars are printed beside the figures and fail nothing; answers that fail do.
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const BARE_LOOP = `${root}bench/gateway-load/bare-loop.ts`;
+const BARE_LOOP = fileURLToPath(new URL('./gateway-load/bare-loop.ts', import.meta.url));
 /** Streamed tokens per second that the gateway is built for; latencies are taken at half of it. */
 const TOKENS_PER_SECOND_BAR = 100_000;
 const CHAT = '/v1/chat/completions';
@@ -37,7 +35,7 @@ const { values: flags } = parseArgs({
     streams: { type: 'string', default: '256' },
     tokens: { type: 'string', default: '1000' },
     minutes: { type: 'string', default: '0' },
-    cli: { type: 'string', default: `${root}dist/src/cli/main.js` },
+    cli: { type: 'string', default: BUILT_CLI },
     smoke: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
@@ -73,23 +71,17 @@ interface Report {
   readonly runs: readonly { readonly name: string; readonly results: readonly LoadResult[] }[];
 }
 
-let configurations = 0;
-const folder = mkdtempSync(`${tmpdir()}/twinfer-bench-`);
-try {
-  const where = circumstances();
-  const report = flags.minutes === '0' ? await speeds() : await memory(positive('minutes'));
-  if (flags.json) console.log(JSON.stringify({ ...where, ...settings, ...report }, null, 2));
-  else console.log(`${inWords(where)}\n${runsTable(report)}\n${figuresTable(report)}`);
-  const failures = report.runs.flatMap(({ name, results }) =>
-    results
-      .filter((result) => result.failures > 0)
-      .map((result) => `${name}: ${result.failures} x ${result.firstFailure}`),
-  );
-  for (const failure of failures) console.error(failure);
-  if (failures.length > 0) process.exitCode = 1;
-} finally {
-  rmSync(folder, { recursive: true });
-}
+const where = circumstances();
+const report = flags.minutes === '0' ? await speeds() : await memory(positive('minutes'));
+if (flags.json) console.log(JSON.stringify({ ...where, ...settings, ...report }, null, 2));
+else console.log(`${inWords(where)}\n${runsTable(report)}\n${figuresTable(report)}`);
+const failures = report.runs.flatMap(({ name, results }) =>
+  results
+    .filter((result) => result.failures > 0)
+    .map((result) => `${name}: ${result.failures} x ${result.firstFailure}`),
+);
+for (const failure of failures) console.error(failure);
+if (failures.length > 0) process.exitCode = 1;
 
 function positive(name: 'rounds' | 'seconds' | 'warm-up' | 'streams' | 'tokens' | 'minutes'): number {
   const value = Number(flags[name]);
@@ -190,7 +182,7 @@ async function timeScaleFor(rate: number, guess = 0.6, steps = 2): Promise<numbe
   if (steps === 0) return guess;
   const server = await startGateway(guess);
   try {
-    const load = { ...streamLoad(false), warmUpMs: 1000, durationMs: 2000, port: server.port, pid: server.pid };
+    const load = { ...streamLoad(false), port: server.port, pid: server.pid };
     const result = await runLoad(load);
     const better = Number(((guess * tokensPerSecond(result)) / rate).toPrecision(3));
     return await timeScaleFor(rate, better, steps - 1);
@@ -221,16 +213,8 @@ function startBare(intervalUs = 0): Promise<ServerProcess> {
 }
 
 function startGateway(timeScale: number): Promise<ServerProcess> {
-  const file = `${folder}/serve-${++configurations}.yaml`;
-  const lines = [
-    `time_scale: ${timeScale}`,
-    'port: 0',
-    'step_times: true',
-    'log: {level: error}',
-    'limits: {max_waiting: 4096, max_queue_wait: 60s}',
-  ];
-  writeFileSync(file, `${lines.join('\n')}\n`);
-  return startServerProcess(flags.cli, ['serve', file]);
+  const limits = 'limits: {max_waiting: 4096, max_queue_wait: 60s}';
+  return startGatewayProcess(flags.cli, [`time_scale: ${timeScale}`, 'step_times: true', limits]);
 }
 
 function tokensPerSecond(result: LoadResult): number {
