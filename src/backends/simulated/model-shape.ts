@@ -84,36 +84,26 @@ export function modelShape(name: string, config: unknown, options: ModelShapeOpt
   const layers = whole(name, c, 'num_hidden_layers');
   const hiddenSize = whole(name, c, 'hidden_size');
   const { intermediateSize, experts } = feedForwardShape(name, modelType, c, (field) => whole(name, c, field));
-  const heads = whole(name, c, 'num_attention_heads');
-  const kvHeads = present(c, 'num_key_value_heads') ? whole(name, c, 'num_key_value_heads') : heads;
-  if (heads % kvHeads !== 0) {
-    throw new ModelError(name, 'num_key_value_heads', `${kvHeads} does not divide num_attention_heads (${heads})`);
-  }
-  if (!present(c, 'head_dim') && hiddenSize % heads !== 0) {
-    throw new ModelError(
-      name,
-      'head_dim',
-      `missing, and hidden_size (${hiddenSize}) / num_attention_heads (${heads}) is not whole`,
-    );
-  }
-  const headDim = present(c, 'head_dim') ? whole(name, c, 'head_dim') : hiddenSize / heads;
+  const { heads, kvHeads, headDim } = headCounts(name, c, hiddenSize);
   const vocabSize = whole(name, c, 'vocab_size');
   const tiedEmbeddings = flag(name, c, 'tie_word_embeddings', false);
   const weightFormat = options.weights ?? weightFormatOf(name, c);
   const kvElementBytes = options.kvCache === 'fp8' ? 1 : 2;
 
-  const queryWidth = heads * headDim;
-  const kvWidth = kvHeads * headDim;
   const attentionFormat = modelType === 'llama4' ? 'bf16' : weightFormat;
-  const attention = layers * hiddenSize * (2 * queryWidth + 2 * kvWidth);
-  const expert = experts === null ? 0 : layers * experts.count * 3 * hiddenSize * experts.intermediateSize;
-  const linear = attention + expert + layers * 3 * hiddenSize * intermediateSize;
-  const router = experts === null ? 0 : hiddenSize * experts.count;
-  const small =
-    layers * (2 * hiddenSize + router + biases(name, c, modelType, queryWidth, kvWidth, headDim)) + hiddenSize;
-  const vision = modelType === 'llama4' ? LLAMA4_VISION_PARAMETERS : 0;
-  const embedding = vocabSize * hiddenSize;
-  const embeddings = tiedEmbeddings ? embedding : 2 * embedding;
+  const counts = parameterCounts(name, c, {
+    modelType,
+    layers,
+    hiddenSize,
+    intermediateSize,
+    experts,
+    queryWidth: heads * headDim,
+    kvWidth: kvHeads * headDim,
+    headDim,
+    vocabSize,
+  });
+  const { attentionParameters, linearParameters, smallParameters, embeddingParameters, visionParameters } = counts;
+  const others = smallParameters + visionParameters + (tiedEmbeddings ? 1 : 2) * embeddingParameters;
   return {
     name,
     modelType,
@@ -131,18 +121,68 @@ export function modelShape(name: string, config: unknown, options: ModelShapeOpt
     attentionFormat,
     kvElementBytes,
     slidingWindow: slidingWindowOf(name, c, modelType),
-    parameters: linear + small + embeddings + vision,
-    linearParameters: linear,
+    ...counts,
+    parameters: linearParameters + others,
+    weightBytes:
+      attentionParameters * formatBytes(attentionFormat) +
+      (linearParameters - attentionParameters) * formatBytes(weightFormat) +
+      2 * others,
+    kvBytesPerToken: 2 * layers * kvHeads * headDim * kvElementBytes,
+  };
+}
+
+function headCounts(name: string, c: Config, hiddenSize: number): Pick<ModelShape, 'heads' | 'kvHeads' | 'headDim'> {
+  const heads = whole(name, c, 'num_attention_heads');
+  const kvHeads = present(c, 'num_key_value_heads') ? whole(name, c, 'num_key_value_heads') : heads;
+  if (heads % kvHeads !== 0) {
+    throw new ModelError(name, 'num_key_value_heads', `${kvHeads} does not divide num_attention_heads (${heads})`);
+  }
+  if (!present(c, 'head_dim') && hiddenSize % heads !== 0) {
+    throw new ModelError(
+      name,
+      'head_dim',
+      `missing, and hidden_size (${hiddenSize}) / num_attention_heads (${heads}) is not whole`,
+    );
+  }
+  const headDim = present(c, 'head_dim') ? whole(name, c, 'head_dim') : hiddenSize / heads;
+  return { heads, kvHeads, headDim };
+}
+
+interface LayerSizes {
+  readonly modelType: string;
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly experts: ExpertShape | null;
+  readonly queryWidth: number;
+  readonly kvWidth: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+}
+
+type ParameterCounts = Pick<
+  ModelShape,
+  | 'linearParameters'
+  | 'attentionParameters'
+  | 'expertParameters'
+  | 'visionParameters'
+  | 'smallParameters'
+  | 'embeddingParameters'
+>;
+
+function parameterCounts(name: string, c: Config, sizes: LayerSizes): ParameterCounts {
+  const { modelType, layers, hiddenSize, intermediateSize, experts, queryWidth, kvWidth } = sizes;
+  const attention = layers * hiddenSize * (2 * queryWidth + 2 * kvWidth);
+  const expert = experts === null ? 0 : layers * experts.count * 3 * hiddenSize * experts.intermediateSize;
+  const router = experts === null ? 0 : hiddenSize * experts.count;
+  const small = 2 * hiddenSize + router + biases(name, c, modelType, queryWidth, kvWidth, sizes.headDim);
+  return {
+    linearParameters: attention + expert + layers * 3 * hiddenSize * intermediateSize,
     attentionParameters: attention,
     expertParameters: expert,
-    visionParameters: vision,
-    smallParameters: small,
-    embeddingParameters: embedding,
-    weightBytes:
-      attention * formatBytes(attentionFormat) +
-      (linear - attention) * formatBytes(weightFormat) +
-      2 * (small + embeddings + vision),
-    kvBytesPerToken: 2 * layers * kvWidth * kvElementBytes,
+    visionParameters: modelType === 'llama4' ? LLAMA4_VISION_PARAMETERS : 0,
+    smallParameters: layers * small + hiddenSize,
+    embeddingParameters: sizes.vocabSize * hiddenSize,
   };
 }
 

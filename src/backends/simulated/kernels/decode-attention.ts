@@ -11,8 +11,8 @@ export interface AttentionShape {
 
 /** Points with more KV than this, bytes, cannot have been served from the L2 cache (50 MB on an H100) of the benchmark. */
 const COLD_BYTES = 150e6;
-/** The first loads run while the launch floor passes. */
-const LOADS_HIDDEN_NS = 2000;
+/** The first loads run while the launch floor passes: 0.6 to 1.5 us of them (bench/gpu, decode attention with other KV every time). */
+const LOADS_HIDDEN_NS = 1000;
 
 /**
  * Attention of one new token per sequence, by rows and total context, linear between measured points. A layer of other head counts than
