@@ -92,7 +92,7 @@ export class AdmissionBook {
     this.busyUntilMs = nowMs + Math.max(0, waiting) / this.rate.sequencesPerMs;
     this.pressed = this.excess(waiting, sequences, LOW_SHARE * this.newcomersMax) > 0;
     if (sequences > this.options.waitingMax + load.sequencesMax) return BOOKED_OUT;
-    const slot = isRetry === false || this.bookings.count === 0 ? null : this.bookings.find(fingerprint, nowMs);
+    const slot = isRetry === false ? null : this.slotOf(nowMs, fingerprint, isRetry === true);
     if (slot !== null && this.bookings.isDue(slot, nowMs)) {
       const excess = this.excess(waiting, sequences, this.queueMax);
       if (excess <= 0) {
@@ -115,6 +115,13 @@ export class AdmissionBook {
   /** A request of so many sequences that was admitted has ended, in whatever way. */
   completed(nowMs: number, sequences = 1): void {
     this.rate.completed(nowMs, sequences, nowMs < this.busyUntilMs);
+  }
+
+  /** A request that was refused before fingerprints were wanted left 0: one that says it is a second try may have that slot. */
+  private slotOf(nowMs: number, fingerprint: number, isRetry: boolean) {
+    const { bookings } = this;
+    if (bookings.count === 0) return null;
+    return bookings.find(fingerprint, nowMs) ?? (isRetry ? bookings.find(0, nowMs) : null);
   }
 
   private book(nowMs: number, fingerprint: number, waiting: number, sequences: number): Admission {

@@ -17,7 +17,7 @@ const EARLY_MS = 20;
 const SWEEP_MS = 100;
 
 /** How long a slot is kept for a client that was asked to wait `waitMs`. Whole seconds of `Retry-After` are in it. */
-export function graceMs(waitMs: number): number {
+function graceMs(waitMs: number): number {
   return Math.min(GRACE_MAX_MS, Math.max(GRACE_MIN_MS, GRACE_SHARE * waitMs));
 }
 

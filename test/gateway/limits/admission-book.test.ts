@@ -91,6 +91,15 @@ describe('a refused request', () => {
     expect(book.booked).toBe(0);
   });
 
+  it('is known by its own word if nobody wanted its fingerprint when it was refused', () => {
+    const book = new AdmissionBook(CONFIG);
+    expect(book.wantsFingerprint).toBe(false);
+    const waitMs = retryAfterMs(book.arrive(0, 0, false, load(100)));
+    expect(book.wantsFingerprint).toBe(true);
+    expect(book.arrive(waitMs, 7, null, load(70)).admitted).toBe(false);
+    expect(book.arrive(waitMs, 8, true, load(70)).admitted).toBe(true);
+  });
+
   it('uses a slot once', () => {
     const book = new AdmissionBook(CONFIG);
     const waitMs = retryAfterMs(book.arrive(0, 1, false, load(100)));
