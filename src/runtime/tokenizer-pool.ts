@@ -7,7 +7,7 @@ import {
   type Tokenizer,
   TokenizerBusyError,
 } from '../tokenizer/index.ts';
-import type { TokenizerTask } from './tokenizer-thread.ts';
+import type { TokenizerResult, TokenizerTask } from './tokenizer-thread.ts';
 
 /** Up to so many characters the way to another thread and back costs more than the work itself. */
 const INLINE_CHARACTERS_MAX = 4096;
@@ -63,12 +63,8 @@ export class TokenizerPool implements PromptEncoder {
 
   private async run(pool: Piscina, task: TokenizerTask): Promise<Int32Array> {
     if (pool.queueSize >= this.queueMax) throw new TokenizerBusyError(this.queueMax);
-    try {
-      return (await pool.run(task)) as Int32Array;
-    } catch (error) {
-      // Classes do not survive the way between threads.
-      if (error instanceof Error && error.name === 'ChatTemplateError') throw new ChatTemplateError(error.message);
-      throw error;
-    }
+    const result = (await pool.run(task)) as TokenizerResult;
+    if (result instanceof Int32Array) return result;
+    throw new ChatTemplateError(result.refused);
   }
 }

@@ -133,7 +133,9 @@ class Generation {
     reply.raw.once('close', cutOff);
     this.sequences += sequences;
     if (call.stream) context.metrics.streamOpened();
-    run.start(() => this.nextRequestId++);
+    // The client may have left while its prompt was tokenised.
+    if (reply.raw.destroyed) cutOff();
+    else run.start(() => this.nextRequestId++);
   }
 
   /** Tokens, lengths, salt and deadline of a call. */

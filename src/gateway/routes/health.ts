@@ -42,6 +42,7 @@ export function healthRoutes(app: FastifyInstance, context: GatewayContext): voi
       output_tokens: status.outputTokens,
       tokenizer_queue: context.pool.queueLength,
       engine_restarts: link.restarts,
+      log_lines_dropped: context.logLinesDropped(),
       pace_error_p99_ms: status.paceErrorP99Ns / 1e6,
       pace_error_last_ms: status.paceErrorLastNs / 1e6,
     };
@@ -52,6 +53,7 @@ export function healthRoutes(app: FastifyInstance, context: GatewayContext): voi
 function unhealthy(context: GatewayContext): string | null {
   const { link, settings } = context;
   if (link.state !== 'running') return `the engine is ${link.state}`;
+  if (link.status.deviceLost === 1) return 'the device is lost';
   if (link.stalledMs > settings.stallMs)
     return `requests wait and no step has ended for ${Math.round(link.stalledMs)} ms`;
   return null;

@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify';
+import { ChatTemplateError, TokenizerBusyError } from '../../tokenizer/index.ts';
 import {
   badRequest,
   notFoundModel,
   notImplemented,
+  overloaded,
   type PromptInput,
   parseDetokenize,
   parseTokenize,
@@ -53,16 +55,34 @@ export function modelRoutes(app: FastifyInstance, context: GatewayContext): void
   });
 }
 
-/** Token ids of a prompt in any of its shapes. Throws ApiError when the chat template refuses it. */
+/**
+ * Token ids of a prompt in any of its shapes.
+ * @throws ApiError 400: the chat template refuses the messages, or there is none; 503: too many prompts wait for a tokenizer
+ */
 export async function encodePrompt(
   context: GatewayContext,
   prompt: PromptInput,
   addSpecialTokens: boolean,
 ): Promise<Int32Array> {
-  if (prompt.kind === 'tokens') return prompt.ids;
-  if (prompt.kind === 'text') return context.pool.encode(prompt.text, addSpecialTokens);
-  if (!context.tokenizer.hasChatTemplate) {
-    throw badRequest('messages', 'messages: the model has no chat template; use /v1/completions');
+  try {
+    if (prompt.kind === 'tokens') return prompt.ids;
+    if (prompt.kind === 'text') return await context.pool.encode(prompt.text, addSpecialTokens);
+    if (!context.tokenizer.hasChatTemplate) {
+      throw badRequest('messages', 'messages: the model has no chat template; use /v1/completions');
+    }
+    return await context.pool.encodeChat(prompt.messages, prompt.options);
+  } catch (error) {
+    if (error instanceof TokenizerBusyError) throw overloaded('tokenizer_busy', error.message, BUSY_RETRY_MS);
+    if (error instanceof ChatTemplateError) {
+      throw badRequest(
+        'messages',
+        `messages: the chat template refuses them: ${error.message.slice(0, 200)}`,
+        'invalid_value',
+      );
+    }
+    throw error;
   }
-  return context.pool.encodeChat(prompt.messages, prompt.options);
 }
+
+/** Tokenising is quick: what waits is soon gone. */
+const BUSY_RETRY_MS = 1000;
