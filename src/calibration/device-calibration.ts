@@ -76,7 +76,7 @@ export function deviceProfile(
 }
 
 /** The best that any measurement reached: arithmetic by the products; bandwidth by reading large weights or KV. */
-export function measuredPeaks(
+function measuredPeaks(
   bf16: GemmTable,
   fp8: GemmTable,
   generation: readonly GenerationAttentionTable[],

@@ -217,7 +217,7 @@ export class RooflineTimingModel implements TimingModel {
 }
 
 /** Weights of all layers' matrix products, of one GPU; a mixture of experts with all experts in use. */
-export function linearBytes(shape: ModelShape, shard: ModelShard): number {
+function linearBytes(shape: ModelShape, shard: ModelShard): number {
   const attention = 2 * shard.queryWidth + 2 * shard.kvWidth;
   const inner = shard.intermediateSize + (shape.experts?.count ?? 0) * shard.expertIntermediateSize;
   return (
