@@ -21,6 +21,8 @@ export interface GatewayContext {
   readonly metricsPage: MetricsPage;
   readonly metrics: GatewayMetrics;
   readonly log: FastifyBaseLogger;
+  /** Log lines that could not be written (a full disk, a reader that is gone), since the start. */
+  readonly logLinesDropped: () => number;
   readonly nowMs: () => number;
   /** Seconds since 1970, for `created`. */
   readonly epochSeconds: () => number;

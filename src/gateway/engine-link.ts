@@ -68,6 +68,8 @@ export interface EngineStatus {
   readonly paceErrorLastNs: number;
   /** Counts each turn of the engine thread's loop. */
   readonly heartbeats: number;
+  /** 1: the device is gone, and every request is refused; 0 otherwise. */
+  readonly deviceLost: number;
 }
 
 export type EngineState = 'starting' | 'running' | 'draining' | 'restarting' | 'closed';

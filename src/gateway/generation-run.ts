@@ -7,6 +7,7 @@ import {
   EngineDownError,
   type EngineLink,
   type EngineSink,
+  type EngineState,
   type FinishDetail,
   type TokenLogprobs,
 } from './engine-link.ts';
@@ -128,7 +129,7 @@ export class GenerationRun {
       });
     } catch (error) {
       if (!(error instanceof EngineDownError)) throw error;
-      this.fail(overloaded('engine_down', 'the engine is being started again', error.retryAfterMs), 'rejected');
+      this.fail(engineDown(this.link.state, error.retryAfterMs), 'rejected');
     }
   }
 
@@ -253,6 +254,12 @@ class PromptSink implements EngineSink {
   stepEnd(stepEndNs: number): void {
     this.run.flush(stepEndNs);
   }
+}
+
+/** A server that goes down promises no time to come back at. */
+function engineDown(state: EngineState, retryAfterMs: number): ApiError {
+  if (state === 'draining' || state === 'closed') return rejectionError('draining');
+  return overloaded('engine_down', 'the engine is being started again', retryAfterMs);
 }
 
 function rejectionError(reason: RejectionReason): ApiError {

@@ -48,7 +48,14 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     config.tokenizerThreads,
     config.limits.tokenizerQueueMax,
   );
-  const context = gatewayContext(config, { link, tokenizer, pool, page, log });
+  const context = gatewayContext(config, {
+    link,
+    tokenizer,
+    pool,
+    page,
+    log,
+    logLinesDropped: () => destination.linesDropped,
+  });
   const app = await createServer(context);
   const stopSampling = sampleGateway(context.metrics, {
     nowMs: context.nowMs,
@@ -106,6 +113,7 @@ interface Parts {
   readonly pool: TokenizerPool;
   readonly page: MetricsPage;
   readonly log: Logger;
+  readonly logLinesDropped: () => number;
 }
 
 function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {

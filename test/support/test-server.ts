@@ -35,6 +35,7 @@ export interface LoadPage {
   readonly kv_blocks_cached: number;
   readonly output_tokens: number;
   readonly engine_restarts: number;
+  readonly log_lines_dropped: number;
 }
 
 export interface TestServer {

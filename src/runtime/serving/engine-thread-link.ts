@@ -140,8 +140,7 @@ export class EngineThreadLink implements EngineLink {
   }
 
   private launch(): void {
-    // A page of this thread's own cells starts from zero with each thread.
-    this.status.signals.fill(0);
+    this.status.clear();
     const worker = startThread('engine-thread', import.meta.url, {
       workerData: { ...this.options.thread, status: this.status.buffer } satisfies EngineThreadOptions,
     });
@@ -207,6 +206,8 @@ export class EngineThreadLink implements EngineLink {
     const { worker } = this;
     this.worker = null;
     void worker?.terminate();
+    // What it held is gone with it: nobody may read it as the load until the next thread is there.
+    this.status.clear();
     this.options.onEvent?.(how, detail);
     if (this.ready !== null) {
       this.ready.reject(new Error(`the engine thread did not start: ${detail}`));

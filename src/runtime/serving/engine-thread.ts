@@ -17,6 +17,7 @@ import type { AdminCall, InjectedFault } from '../../gateway/engine-link.ts';
 import { attachMetricsPage, EngineMetrics } from '../../observability/index.ts';
 import { wallNs } from '../system-clock.ts';
 import { readCommands } from './command-wire.ts';
+import { DeviceWatch } from './device-watch.ts';
 import { EngineHost } from './engine-host.ts';
 import { Pacer } from './pacer.ts';
 import { type LogprobSource, ReportWriter } from './report-wire.ts';
@@ -76,6 +77,7 @@ class EngineThread {
   private readonly reports: ReportWriter;
   private readonly metrics: EngineMetrics;
   private readonly faults: FaultSchedule;
+  private readonly device = new DeviceWatch();
   private readonly clock = new VirtualClock();
   private reportsSent = 0;
   private heartbeats = 0;
@@ -117,7 +119,7 @@ class EngineThread {
       pacer: this.pacer,
       hostTimer: new ModelledHostTimer(),
       reports: this.reports,
-      events: [this.metrics],
+      events: [this.metrics, this.device],
     });
     this.metrics.attach(this.host.engine);
     port.on('message', (message: ToEngine) => {
@@ -143,8 +145,8 @@ class EngineThread {
       }
       if (this.gatewayBehind()) continue;
       const ran = this.pacer.runDue();
-      this.report();
       this.publish();
+      this.report();
       if (ran) continue;
       const waitNs = this.pacer.untilNextNs();
       if (waitNs >= TIMER_GRAIN_NS) {
@@ -159,6 +161,7 @@ class EngineThread {
   private receive(message: ToEngine): void {
     if (message instanceof Float64Array) {
       this.host.now(() => readCommands(message, this.host));
+      if (!this.reports.empty) this.publish();
       this.report();
       return;
     }
@@ -168,6 +171,7 @@ class EngineThread {
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure);
     }
+    this.publish();
     this.send({ kind: 'answer', order: message.order, error });
   }
 
@@ -208,6 +212,7 @@ class EngineThread {
     this.status.set('heartbeats', ++this.heartbeats);
   }
 
+  /** Before the report of what has happened: who has read that finds the state that goes with it. */
   private publish(): void {
     const { status } = this;
     const { engine } = this.host;
@@ -223,6 +228,7 @@ class EngineThread {
     status.set('outputTokens', engine.totals.outputTokens);
     status.set('engineNs', this.clock.nowNs());
     status.set('paceErrorLastNs', this.pacer.lastErrorNs);
+    status.set('deviceLost', this.device.lost ? 1 : 0);
     const nowNs = wallNs();
     if (nowNs < this.nextSampleNs) return;
     this.nextSampleNs = nowNs + SAMPLE_NS;

@@ -14,6 +14,7 @@ const FIELDS = [
   'paceErrorP99Ns',
   'paceErrorLastNs',
   'heartbeats',
+  'deviceLost',
 ] as const satisfies readonly (keyof EngineStatus)[];
 
 type Field = (typeof FIELDS)[number];
@@ -32,6 +33,12 @@ export class StatusPage implements EngineStatus {
     this.buffer = buffer;
     this.signals = new Int32Array(buffer, 0, 2);
     this.values = new Float64Array(buffer, 8, FIELDS.length);
+  }
+
+  /** A thread begins, or is gone: nothing runs, nothing waits, nothing is used. */
+  clear(): void {
+    this.signals.fill(0);
+    this.values.fill(0);
   }
 
   set(field: Field, value: number): void {
@@ -76,5 +83,8 @@ export class StatusPage implements EngineStatus {
   }
   get heartbeats(): number {
     return this.values[12]!;
+  }
+  get deviceLost(): number {
+    return this.values[13]!;
   }
 }
