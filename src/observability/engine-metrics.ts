@@ -79,6 +79,7 @@ export class EngineMetrics implements EngineEvents {
     this.engine = engine;
     for (const cell of this.at.copied) this.bases.set(cell, this.cells[cell]!);
     this.publish();
+    this.sampleWindows(engine.clock.nowNs());
   }
 
   received(_sequence: Sequence, _nowNs: number): void {
@@ -192,6 +193,18 @@ export class EngineMetrics implements EngineEvents {
     this.gpus.sample();
     if (engine === null) return;
     this.publish();
+    this.sampleWindows(nowNs);
+  }
+
+  /** An audit of the blocks was made and found so many without an owner, and so many with a wrong reference count. */
+  audited(orphanedBlocks: number, mismatchedBlocks: number): void {
+    this.cells[this.at.audits]!++;
+    this.cells[this.at.orphaned] = orphanedBlocks;
+    this.cells[this.at.mismatched] = mismatchedBlocks;
+  }
+
+  private sampleWindows(nowNs: number): void {
+    const { cells, at } = this;
     const ratios = this.scratch4;
     ratios[0] = cells[at.hits]!;
     ratios[1] = cells[at.misses]!;
@@ -212,13 +225,6 @@ export class EngineMetrics implements EngineEvents {
     cells[at.rates.prefill] = prefill;
     cells[at.rates.decode] = decode;
     cells[at.rates.combined] = prefill + decode;
-  }
-
-  /** An audit of the blocks was made and found so many without an owner, and so many with a wrong reference count. */
-  audited(orphanedBlocks: number, mismatchedBlocks: number): void {
-    this.cells[this.at.audits]!++;
-    this.cells[this.at.orphaned] = orphanedBlocks;
-    this.cells[this.at.mismatched] = mismatchedBlocks;
   }
 
   private firstTokens(plan: StepPlan, endNs: number): void {

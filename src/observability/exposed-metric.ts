@@ -81,10 +81,9 @@ export class ExposedMetric {
       if (this.type === 'histogram') this.readHistogram(series, values);
       else {
         const sample = series.samples[0]!;
-        let value = 0;
-        for (const at of series.from) value += cells[at]!;
-        if (Number.isNaN(value)) continue;
-        sample.value = value * factor;
+        sample.value = 0;
+        for (const at of series.from) sample.value += cells[at]! * factor;
+        if (Number.isNaN(sample.value)) continue;
         values.push(sample);
       }
     }
