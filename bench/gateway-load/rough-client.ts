@@ -1,5 +1,7 @@
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import { postJson, textOf } from './post-json.ts';
+import { uniform } from './uniform.ts';
 
 /** What a client does to a server; see `ROUGH_SHARES`. */
 export type Manner =
@@ -80,7 +82,7 @@ export class RoughClient {
   }
 
   async ask(index: number): Promise<RoughOutcome> {
-    const draw = drawer(Math.imul(this.seed, 0x9e3779b1) ^ index);
+    const draw = uniform(Math.imul(this.seed, 0x9e3779b1) ^ index);
     const manner = mannerOf(draw());
     const [ending, detail] = await this.act(manner, draw).catch((error: unknown): [Ending, string] => [
       'broken',
@@ -235,26 +237,7 @@ export class RoughClient {
 
   private post(body: string, signal?: AbortSignal): Promise<IncomingMessage> {
     const { port, key } = this.target;
-    return new Promise((resolve, reject) => {
-      const request = httpRequest(
-        {
-          port,
-          host: '127.0.0.1',
-          path: PATH,
-          method: 'POST',
-          agent: this.agent,
-          ...(signal === undefined ? {} : { signal }),
-          headers: {
-            'content-type': 'application/json',
-            'content-length': Buffer.byteLength(body),
-            ...(key === null ? {} : { authorization: `Bearer ${key}` }),
-          },
-        },
-        resolve,
-      );
-      request.once('error', reject);
-      request.end(body);
-    });
+    return postJson(PATH, body, { port, key, agent: this.agent, ...(signal === undefined ? {} : { signal }) });
   }
 }
 
@@ -265,12 +248,6 @@ function mannerOf(share: number): Manner {
     left -= weight;
   }
   return 'whole';
-}
-
-async function textOf(answer: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  for await (const part of answer) parts.push(part as Buffer);
-  return Buffer.concat(parts).toString();
 }
 
 /** null: the status is 200. */
@@ -287,15 +264,4 @@ function streamEnding(text: string, tokens: number, n: number): [Ending, string]
   const done = text.indexOf('data: [DONE]\n\n');
   if (ends === n && contents === tokens && done >= 0 && done === text.length - 14) return ['completed', ''];
   return ['broken', `${contents} of ${tokens} tokens, ${ends} of ${n} ends, done at ${done} of ${text.length}`];
-}
-
-/** Numbers in [0, 1): splitmix32. */
-function drawer(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
-  };
 }
