@@ -137,7 +137,9 @@ describe('the size of a scrape', () => {
 
   it('has no sample of what nobody has said yet', async () => {
     const text = await renderMetrics(createMetricsPage(), { openMetrics: false, vllmAliases: true });
-    expect(text).not.toMatch(/^(prefix_cache_hit_rate|speculative_acceptance_rate|gpu_(memory|compute|health)\w*\{|engine_info)/m);
+    expect(text).not.toMatch(
+      /^(prefix_cache_hit_rate|speculative_acceptance_rate|gpu_(memory|compute|health)\w*\{|engine_info)/m,
+    );
     expect(text).not.toMatch(/ nan$/im);
   });
 });
