@@ -223,6 +223,8 @@ function report(perSecond: number, counts: Counts, recoveryMs: number, blocksUse
     retryAfterMsMedian: promised.length === 0 ? 0 : median(promised),
     secondTries: secondTries.length,
     admittedOnSecondTry: admitted,
+    ttftMsP99OfFirstTries: ttftP99(firstTries),
+    ttftMsP99OfSecondTries: ttftP99(secondTries),
   };
   if (flags.json)
     console.log(JSON.stringify({ ...circumstances(), seconds, factor, sequences, ...context, results }, null, 2));
@@ -236,6 +238,13 @@ function report(perSecond: number, counts: Counts, recoveryMs: number, blocksUse
       ),
     );
   }
+}
+
+function ttftP99(tries: readonly Try[]): number {
+  return quantile(
+    tries.filter(({ status }) => status === 200).map(({ ttftMs }) => ttftMs),
+    0.99,
+  );
 }
 
 function quantile(values: readonly number[], share: number): number {
