@@ -17,13 +17,24 @@ export class SyntheticProbabilities {
   }
 
   /** The alternatives: rank 0 is the token itself, each further one has half of what is left. Ids to ids[at ..], probabilities to into[to ..]. */
-  alternatives(token: number, previous: number, count: number, ids: Int32Array, at: number, into: Float64Array, to: number): void {
-    let left = 1 - this.chosen(token, previous);
-    const stride = 1 + (mix32(token ^ Math.imul(previous + 1, 0x85ebca6b)) >>> 0) % Math.max(1, Math.floor(this.vocabularySize / 64));
+  alternatives(
+    token: number,
+    previous: number,
+    count: number,
+    ids: Int32Array,
+    at: number,
+    into: Float64Array,
+    to: number,
+  ): void {
+    const chosen = this.chosen(token, previous);
+    let left = 1 - chosen;
+    const stride =
+      1 +
+      ((mix32(token ^ Math.imul(previous + 1, 0x85ebca6b)) >>> 0) % Math.max(1, Math.floor(this.vocabularySize / 64)));
     for (let rank = 0; rank < count; rank++) {
       if (rank === 0) {
         ids[at] = token;
-        into[to] = 1 - left;
+        into[to] = chosen;
         continue;
       }
       ids[at + rank] = (token + rank * stride) % this.vocabularySize;

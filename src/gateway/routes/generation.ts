@@ -182,7 +182,9 @@ class Generation {
     const { book, nowMs } = this.context;
     const load = this.load();
     const isRetry = retryMark(request.headers['x-stainless-retry-count']);
-    const fingerprint = book.wantsFingerprint ? bodyFingerprint(request.key?.name ?? null, request.body) : 0;
+    const named = request.headers['idempotency-key'] ?? request.headers['x-request-id'];
+    const name = typeof named === 'string' ? named : null;
+    const fingerprint = book.wantsFingerprint ? bodyFingerprint(request.key?.name ?? null, request.body, name) : 0;
     const admission = book.arrive(nowMs(), fingerprint, isRetry, load, plan.prompts.length * plan.call.sampling.n);
     if (admission.admitted) return;
     if (admission.status === 429) throw queueFull(load.waiting, book.waitingMax, admission.retryAfterMs);
