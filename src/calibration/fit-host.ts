@@ -1,4 +1,4 @@
-import { levenbergMarquardt } from 'ml-levenberg-marquardt';
+import { nnls } from 'nnls';
 import { type EngineHostProfile, HOST_PROFILE_BOUNDS, UNIT_SCALE } from '../backends/simulated/index.ts';
 import type { StageLatencies } from './serving-measurement.ts';
 import { predictStages, type ServingTarget, samplesWithFilters } from './serving-run.ts';
@@ -14,6 +14,8 @@ interface Coefficient {
   readonly centre: number;
   readonly spread: number;
   readonly bounds: readonly [number, number];
+  /** Where the fit begins, when not at the centre: spares a round of derivatives. */
+  readonly start?: number;
   /** Runs that it changes; all of them unless told. */
   readonly of?: (target: ServingTarget) => boolean;
 }
@@ -22,27 +24,42 @@ const parallel = ({ run }: ServingTarget) => run.tensorParallel > 1;
 const experts = ({ model }: ServingTarget) => model.experts !== null;
 
 const COEFFICIENTS: readonly Coefficient[] = [
-  { name: 'perStepNs', centre: 150_000, spread: 0.5, bounds: BOUNDS.stepNs, of: (target) => !parallel(target) },
-  { name: 'perStepTensorParallelNs', centre: 300_000, spread: 0.5, bounds: BOUNDS.stepNs, of: parallel },
-  { name: 'perKernelNs', centre: 2_200, spread: 0.3, bounds: BOUNDS.kernelNs },
-  { name: 'perSequenceNs', centre: 3_000, spread: 0.5, bounds: BOUNDS.sequenceNs },
   {
-    name: 'samplingNsPerVocab',
-    centre: 0.1,
+    name: 'perStepNs',
+    centre: 150_000,
+    start: 30_000,
     spread: 0.5,
-    bounds: BOUNDS.samplingNsPerVocab,
+    bounds: BOUNDS.stepNs,
+    of: (target) => !parallel(target),
+  },
+  {
+    name: 'perStepTensorParallelNs',
+    centre: 300_000,
+    start: 700_000,
+    spread: 0.5,
+    bounds: BOUNDS.stepNs,
+    of: parallel,
+  },
+  { name: 'perKernelNs', centre: 1_500, start: 700, spread: 0.5, bounds: BOUNDS.kernelNs },
+  { name: 'perSequenceNs', centre: 3_000, start: 1_700, spread: 0.5, bounds: BOUNDS.sequenceNs },
+  { name: 'piecewiseNsPerLayer', centre: 5_000, start: 17_000, spread: 1, bounds: BOUNDS.layerNs },
+  { name: 'eagerNsPerLayerKernel', centre: 30_000, start: 45_000, spread: 1, bounds: BOUNDS.layerNs },
+  { name: 'requestBeforeNs', centre: 1_500_000, start: 350_000, spread: 0.5, bounds: BOUNDS.requestNs },
+  { name: 'perPromptTokenNs', centre: 4_000, start: 8_400, spread: 0.5, bounds: BOUNDS.perPromptTokenNs },
+  { name: 'firstTokenNsPerSequence', centre: 40_000, spread: 0.7, bounds: [0, 500_000] },
+  { name: 'stallNs', centre: 1.4e9, start: 1.2e9, spread: 0.3, bounds: BOUNDS.stallNs, of: experts },
+  { name: 'scale.gemm', centre: 1, spread: 0.05, bounds: BOUNDS.scale.gemm },
+  { name: 'scale.moe', centre: 1, spread: 0.1, bounds: BOUNDS.scale.moe, of: experts },
+  {
+    name: 'scale.sampling',
+    centre: 1,
+    start: 0.8,
+    spread: 0.2,
+    bounds: BOUNDS.scale.sampling,
     of: ({ run }) => samplesWithFilters(run.model),
   },
-  { name: 'piecewiseNsPerLayer', centre: 5_000, spread: 1, bounds: BOUNDS.layerNs },
-  { name: 'eagerNsPerLayerKernel', centre: 30_000, spread: 1, bounds: BOUNDS.layerNs },
-  { name: 'requestBeforeNs', centre: 1_500_000, spread: 0.5, bounds: BOUNDS.requestNs },
-  { name: 'perPromptTokenNs', centre: 4_000, spread: 0.5, bounds: BOUNDS.perPromptTokenNs },
-  { name: 'firstTokenNsPerSequence', centre: 40_000, spread: 0.7, bounds: [0, 500_000] },
-  { name: 'stallNs', centre: 1e9, spread: 0.5, bounds: BOUNDS.stallNs, of: experts },
-  { name: 'scale.gemm', centre: 1, spread: 0.04, bounds: BOUNDS.scale.gemm },
-  { name: 'scale.moe', centre: 1, spread: 0.1, bounds: BOUNDS.scale.moe, of: experts },
-  { name: 'scale.decodeAttention', centre: 1, spread: 0.05, bounds: BOUNDS.scale.decodeAttention },
-  { name: 'scale.allReduce', centre: 1.1, spread: 0.15, bounds: BOUNDS.scale.allReduce, of: parallel },
+  { name: 'scale.decodeAttention', centre: 1, start: 0.97, spread: 0.15, bounds: BOUNDS.scale.decodeAttention },
+  { name: 'scale.allReduce', centre: 1.1, start: 1.3, spread: 0.15, bounds: BOUNDS.scale.allReduce, of: parallel },
 ];
 
 /** Standard deviation of a logarithm that a measured figure is trusted to: percentiles scatter more than means. */
@@ -61,9 +78,9 @@ const DERIVATIVE_STEP = 0.1;
 const WARM_SHARE = 0.2;
 /** A stage whose measured mean TTFT is above this has a queue that grows: it says nothing of single steps. */
 const TTFT_MEAN_MAX_MS = 1000;
-const ROUNDS = 4;
+const ROUNDS = 3;
 /** Rounds that take new derivatives; the later ones only look again where they are. */
-const DERIVATIVE_ROUNDS = 2;
+const DERIVATIVE_ROUNDS = 1;
 const SEED = 1;
 /** First-time prompts with which fused mixtures of experts compile for a new shape (inference-sim/training, lifecycle records). */
 const STALLS_AT = [2, 8, 16, 24, 34];
@@ -91,8 +108,8 @@ export interface HostFitHooks {
 }
 
 /**
- * Coefficients of the engine's host from measured runs: a robust least squares of logarithms with the priors above, solved by
- * Levenberg-Marquardt on a linearisation of the engine, which is run again around the solution `ROUNDS` times. Pure: same measurements, same
+ * Coefficients of the engine's host from measured runs: a robust, bounded least squares of logarithms with the priors above on a
+ * linearisation of the engine, which is run again around the solution `ROUNDS` times. Pure: same measurements, same
  * profile. `engine`, `createdOn` and `sources` are written into it.
  */
 export function fitHost(
@@ -101,7 +118,7 @@ export function fitHost(
   hooks: HostFitHooks = {},
 ): HostFit {
   const distinct = distinctRuns(targets);
-  let at = COEFFICIENTS.map(({ centre }) => Math.log(centre));
+  let at = COEFFICIENTS.map(({ start, centre }) => Math.log(start ?? centre));
   let linear: Linearisation | null = null;
   for (let round = 0; round < ROUNDS; round++) {
     const known = round < DERIVATIVE_ROUNDS ? null : linear;
@@ -188,45 +205,58 @@ function linearise(
   };
 }
 
-/** The coefficients that minimise the weighted squares, without the figures of `leftOut`. */
+/** The coefficients that minimise the weighted squares within their bounds, without the figures of `leftOut`. */
 function solve(linear: Linearisation, leftOut: string | null): number[] {
   const figures = linear.predicted.map((_, i) => i).filter((i) => linear.models[i] !== leftOut);
-  const count = figures.length;
-  const y = [...figures.map((i) => linear.measured[i]!), ...COEFFICIENTS.map(({ centre }) => Math.log(centre))];
-  const deviations = [...figures.map((i) => linear.deviations[i]!), ...COEFFICIENTS.map(({ spread }) => spread)];
-  const model = (point: readonly number[]) => (x: number) => {
-    if (x >= count) return point[x - count]!;
-    const i = figures[x]!;
-    let value = linear.predicted[i]!;
-    for (let c = 0; c < point.length; c++) value += linear.derivatives[c]![i]! * (point[c]! - linear.at[c]!);
+  const residual = (point: readonly number[], i: number) => {
+    let value = linear.measured[i]! - linear.predicted[i]!;
+    for (let c = 0; c < point.length; c++) value -= linear.derivatives[c]![i]! * (point[c]! - linear.at[c]!);
     return value;
   };
-  const x = y.map((_, i) => i);
-  let point = [...linear.at];
+  let point: number[] = [...linear.at];
   for (let round = 0; round < REWEIGHTINGS; round++) {
-    const predict = model(point);
-    const weights = y.map((value, i) => {
-      const distance = Math.abs(value - predict(i)) / deviations[i]!;
-      const pull = i < count && distance > HUBER ? HUBER / distance : 1;
-      return Math.sqrt(pull) / deviations[i]!;
+    const rows = figures.map((i) => {
+      const distance = Math.abs(residual(point, i)) / linear.deviations[i]!;
+      const weight = Math.sqrt(distance > HUBER ? HUBER / distance : 1) / linear.deviations[i]!;
+      const target = residual(
+        COEFFICIENTS.map(() => 0),
+        i,
+      );
+      return { row: linear.derivatives.map((of) => of[i]! * weight), target: target * weight };
     });
-    // Whitened here: the package's own weights mean one thing in its steps and the opposite in its error.
-    const whitened = (trial: readonly number[]) => {
-      const value = model(trial);
-      return (i: number) => value(i) * weights[i]!;
-    };
-    const { parameterValues } = levenbergMarquardt({ x, y: y.map((value, i) => value * weights[i]!) }, whitened, {
-      initialValues: point,
-      minValues: COEFFICIENTS.map(({ bounds, centre }) => Math.log(Math.max(bounds[0], centre / 1000))),
-      maxValues: COEFFICIENTS.map(({ bounds }) => Math.log(bounds[1])),
-      damping: 1e-6,
-      gradientDifference: 1e-4,
-      maxIterations: 50,
-      errorTolerance: 1e-9,
-    });
-    point = [...parameterValues];
+    const priors = COEFFICIENTS.map(({ centre, spread }, c) => ({
+      row: COEFFICIENTS.map((_, other) => (other === c ? 1 / spread : 0)),
+      target: Math.log(centre) / spread,
+    }));
+    point = boundedLeastSquares([...rows, ...priors]);
   }
   return point;
+}
+
+/**
+ * Non-negative least squares (C. Lawson and R. Hanson, 1974) of what each coefficient is above its lower bound; one that comes out above its
+ * upper bound is held there, and the others are solved again.
+ */
+function boundedLeastSquares(
+  equations: readonly { readonly row: readonly number[]; readonly target: number }[],
+): number[] {
+  const low = COEFFICIENTS.map(({ bounds, centre }) => Math.log(Math.max(bounds[0], centre / 1000)));
+  const high = COEFFICIENTS.map(({ bounds }) => Math.log(bounds[1]));
+  const held = COEFFICIENTS.map(() => false);
+  for (;;) {
+    const free = COEFFICIENTS.map((_, c) => c).filter((c) => !held[c]);
+    const base = COEFFICIENTS.map((_, c) => (held[c] ? high[c]! : low[c]!));
+    const matrix = equations.map(({ row }) => free.map((c) => row[c]!));
+    const targets = equations.map(({ row, target }) => row.reduce((left, value, c) => left - value * base[c]!, target));
+    const solution = nnls(matrix, targets, { maxIterations: 1000 }).x.to1DArray();
+    const point = [...base];
+    free.forEach((c, k) => {
+      point[c] = base[c]! + solution[k]!;
+    });
+    const over = free.filter((c) => point[c]! > high[c]! + 1e-12);
+    if (over.length === 0) return point;
+    for (const c of over) held[c] = true;
+  }
 }
 
 function hostProfile(
@@ -248,7 +278,7 @@ function hostProfile(
     perKernelNs: ns('perKernelNs'),
     perSequenceNs: ns('perSequenceNs'),
     perOutputTokenNs: 0,
-    samplingNsPerVocab: factor('samplingNsPerVocab'),
+    samplingNsPerVocab: 0,
     piecewiseNsPerLayer: ns('piecewiseNsPerLayer'),
     eagerNsPerLayerKernel: ns('eagerNsPerLayerKernel'),
     // vLLM 0.15: `max_cudagraph_capture_size = min(max_num_seqs * 2, 512)`.
@@ -263,6 +293,7 @@ function hostProfile(
       ...UNIT_SCALE,
       gemm: factor('scale.gemm'),
       moe: factor('scale.moe'),
+      sampling: factor('scale.sampling'),
       decodeAttention: factor('scale.decodeAttention'),
       allReduce: factor('scale.allReduce'),
     },

@@ -73,7 +73,7 @@ export class CalibratedTimingModel implements TimingModel {
     };
     this.linear = this.linearTimes(host);
     const sampling = options.samplingFilters === true ? operators.sampling.filtered : operators.sampling.plain;
-    this.logits = operators.logits.map((ns, rows) => ns * this.scale.gemm + sampling[rows]!);
+    this.logits = operators.logits.map((ns, rows) => ns * this.scale.gemm + sampling[rows]! * this.scale.sampling);
   }
 
   stepNs(load: StepLoad, decodeContextTokens: number): number {

@@ -55,6 +55,7 @@ export interface DeviceTimeScale {
   readonly prefillAttention: number;
   readonly allReduce: number;
   readonly elementwise: number;
+  readonly sampling: number;
 }
 
 /**
@@ -77,6 +78,7 @@ export const HOST_PROFILE_BOUNDS = {
     prefillAttention: [0.85, 1.5],
     allReduce: [0.9, 2],
     elementwise: [0.8, 3],
+    sampling: [0.5, 1.5],
   },
 } as const;
 
@@ -88,6 +90,7 @@ export const UNIT_SCALE: DeviceTimeScale = {
   prefillAttention: 1,
   allReduce: 1,
   elementwise: 1,
+  sampling: 1,
 };
 
 /** Tokens of the largest graph that is captured for batches of `sequencesMax` (vLLM `VllmConfig._set_cudagraph_sizes`). */
