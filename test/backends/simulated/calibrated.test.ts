@@ -180,7 +180,15 @@ describe('the engine around the kernels', () => {
   });
 
   it('no factor makes kernels faster than the measured peaks', () => {
-    const scale = { gemm: 0, moe: 0, decodeAttention: 0, prefillAttention: 0, allReduce: 0, elementwise: 0 };
+    const scale = {
+      gemm: 0,
+      moe: 0,
+      decodeAttention: 0,
+      prefillAttention: 0,
+      allReduce: 0,
+      elementwise: 0,
+      sampling: 0,
+    };
     for (const each of [name, 'mixtral-8x7b']) {
       const timing = model(each, { ...FREE_HOST, scale });
       const bytes =
