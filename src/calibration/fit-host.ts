@@ -1,7 +1,7 @@
 import { nnls } from 'nnls';
 import { type EngineHostProfile, HOST_PROFILE_BOUNDS, UNIT_SCALE } from '../backends/simulated/index.ts';
 import type { StageLatencies } from './serving-measurement.ts';
-import { predictStages, type ServingTarget, samplesWithFilters } from './serving-run.ts';
+import { predictStages, type ServingRunOptions, type ServingTarget, samplesWithFilters } from './serving-run.ts';
 
 const BOUNDS = HOST_PROFILE_BOUNDS;
 
@@ -73,15 +73,16 @@ const TRUST: readonly (readonly [metric: keyof StageLatencies, deviation: number
 /** Beyond this many deviations a figure pulls with constant force (P. Huber, Ann. Math. Stat. 35, 1964). */
 const HUBER = 1.5;
 const REWEIGHTINGS = 4;
-/** Step of the numeric derivative, as a logarithm, and how long warm stages are run for it. */
+/** Step of the numeric derivative, as a logarithm. */
 const DERIVATIVE_STEP = 0.1;
-const WARM_SHARE = 0.2;
+/** How much of its duration a stage is run to see where the fit is, and to see how that changes: differences need less. */
+const LOOK = { seed: 1, coldShare: 1, warmShare: 0.2 };
+const DIFFERENCE = { seed: 1, coldShare: 0.08, warmShare: 0.06 };
 /** A stage whose measured mean TTFT is above this has a queue that grows: it says nothing of single steps. */
 const TTFT_MEAN_MAX_MS = 1000;
-const ROUNDS = 3;
+const ROUNDS = 2;
 /** Rounds that take new derivatives; the later ones only look again where they are. */
 const DERIVATIVE_ROUNDS = 1;
-const SEED = 1;
 /** First-time prompts with which fused mixtures of experts compile for a new shape (inference-sim/training, lifecycle records). */
 const STALLS_AT = [2, 8, 16, 24, 34];
 
@@ -164,14 +165,19 @@ function linearise(
   passed: (pass: number) => void,
 ): Linearisation {
   const used = distinct.filter(({ target }) => usable(target));
-  const predict = (point: readonly number[], base: readonly number[], moves: Coefficient['of']) => {
+  const predict = (
+    point: readonly number[],
+    shares: ServingRunOptions,
+    base: readonly number[],
+    moves: Coefficient['of'],
+  ) => {
     const host = hostProfile(point, about);
     let from = 0;
     return used.flatMap(({ target, repeats }) => {
       const count = repeats.length * target.run.stages.length * TRUST.length;
       from += count;
       if (moves !== undefined && !moves(target)) return base.slice(from - count, from);
-      const stages = predictStages(target, host, { seed: SEED, warmShare: WARM_SHARE });
+      const stages = predictStages(target, host, shares);
       const figures = stages.flatMap(({ latencies }) => TRUST.map(([metric]) => Math.log(latencies[metric])));
       return repeats.flatMap(() => figures);
     });
@@ -182,18 +188,20 @@ function linearise(
         target.run.stages.flatMap((stage) => TRUST.map((_, metric) => of(target, stage.measured, metric))),
       ),
     );
-  const predicted = predict(at, [], undefined);
+  const predicted = predict(at, LOOK, [], undefined);
   passed(1);
+  const start = known === null ? predict(at, DIFFERENCE, [], undefined) : [];
   const derivatives =
     known?.derivatives ??
     at.map((_, c) => {
       const moved = predict(
         at.map((value, other) => (other === c ? value + DERIVATIVE_STEP : value)),
-        predicted,
+        DIFFERENCE,
+        start,
         COEFFICIENTS[c]!.of,
       );
       passed(c + 2);
-      return moved.map((value, i) => (value - predicted[i]!) / DERIVATIVE_STEP);
+      return moved.map((value, i) => (value - start[i]!) / DERIVATIVE_STEP);
     });
   return {
     at,

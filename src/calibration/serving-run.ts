@@ -41,8 +41,9 @@ export interface PredictedStage {
 
 export interface ServingRunOptions {
   readonly seed: number;
-  /** Share of the duration that is run of stages on a warm server, in (0, 1], at the same rate. A cold stage is run in full: its share of
-   * first-time prompts decides. */
+  /** Share of its duration that the first stage, on a cold server, is run, in (0, 1]; below 1 first-time prompts weigh more. */
+  readonly coldShare: number;
+  /** The same of later stages. */
   readonly warmShare: number;
 }
 
@@ -91,7 +92,7 @@ export function predictStages(
 ): PredictedStage[] {
   const client = new Client(target, host, options);
   return target.run.stages.map((stage, index) =>
-    client.stage(stage.ratePerSecond, stage.durationSeconds * (index === 0 ? 1 : options.warmShare)),
+    client.stage(stage.ratePerSecond, stage.durationSeconds * (index === 0 ? options.coldShare : options.warmShare)),
   );
 }
 

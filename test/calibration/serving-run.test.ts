@@ -55,7 +55,7 @@ function run(rates: readonly number[], changes: Partial<MeasuredRun> = {}): Meas
 }
 
 function predict(of: MeasuredRun, host: EngineHostProfile): PredictedStage[] {
-  return predictStages(new ServingTarget(of, DEVICE), host, { seed: 7, warmShare: 1 });
+  return predictStages(new ServingTarget(of, DEVICE), host, { seed: 7, coldShare: 1, warmShare: 1 });
 }
 
 describe('predictStages', () => {
