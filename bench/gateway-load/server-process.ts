@@ -14,11 +14,21 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-/** Runs before the server in its process: says how its clock stands to the machine's, on the fourth channel. */
-const CLOCK = `import { writeSync } from 'node:fs';
+/**
+ * Runs before the server in its process: says how its clock stands to the machine's, on the fourth channel, and collects garbage
+ * on SIGUSR2.
+ */
+const PRELUDE = `import { writeSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { isMainThread } from 'node:worker_threads';
-if (isMainThread) writeSync(3, String(Number(process.hrtime.bigint()) - performance.now() * 1e6) + '\\n');`;
-const CLOCK_MODULE = `data:text/javascript,${encodeURIComponent(CLOCK)}`;
+if (isMainThread) {
+  writeSync(3, String(Number(process.hrtime.bigint()) - performance.now() * 1e6) + '\\n');
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  process.on('SIGUSR2', () => { collect(); collect(); });
+}`;
+const PRELUDE_MODULE = `data:text/javascript,${encodeURIComponent(PRELUDE)}`;
 const START_MS_MAX = 60_000;
 
 /**
@@ -26,7 +36,7 @@ const START_MS_MAX = 60_000;
  * wrote when it ends before.
  */
 export function startServerProcess(file: string, argumentsOfServer: readonly string[]): Promise<ServerProcess> {
-  const child = spawn(process.execPath, ['--import', CLOCK_MODULE, ...loader(file), file, ...argumentsOfServer], {
+  const child = spawn(process.execPath, ['--import', PRELUDE_MODULE, ...loader(file), file, ...argumentsOfServer], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
