@@ -90,7 +90,7 @@ export class DeviceOperators {
       headDim: shape.headDim,
       kvElementBytes: shape.kvElementBytes,
     };
-    this.decode = new DecodeAttentionTimes(profile.generationAttention, attention, profile.peaks, this.rowsMax);
+    this.decode = new DecodeAttentionTimes(profile.generationAttention, attention, profile.peaks);
     this.prefill = new PrefillAttentionTimes(profile.contextAttention, attention, profile.peaks);
     if (!(this.decode.exact && this.prefill.exact)) {
       extrapolations.push(
