@@ -61,7 +61,10 @@ const settings: Settings = flags.smoke
 
 interface Figure {
   readonly name: string;
+  /** Median of the rounds. */
   readonly value: number;
+  /** Of the quietest round: what is left when nobody else has the processor. */
+  readonly best: number;
   readonly bar: number;
   readonly verdict: 'ok' | 'missed';
 }
@@ -99,22 +102,22 @@ async function speeds(): Promise<Report> {
     startGateway(await timeScaleFor(rate)),
     () => streamLoad(true),
   );
-  const perRound = (of: (bare: LoadResult, gateway: LoadResult) => number, runs: Pair): number =>
-    median(runs.bare.map((bare, i) => of(bare, runs.gateway[i]!)));
+  const perRound = (of: (bare: LoadResult, gateway: LoadResult) => number, runs: Pair): number[] =>
+    runs.bare.map((bare, i) => of(bare, runs.gateway[i]!));
   const figures = [
-    least('streamed tokens/s', median(full.gateway.map(tokensPerSecond)), TOKENS_PER_SECOND_BAR),
+    least('streamed tokens/s', full.gateway.map(tokensPerSecond), TOKENS_PER_SECOND_BAR),
     least(
       'share of the bare loop, %',
       perRound((b, g) => (100 * tokensPerSecond(g)) / tokensPerSecond(b), full),
       60,
     ),
-    most('CPU per token, gateway and engine, us', median(full.gateway.map(cpuUs)), 8),
+    most('CPU per token, gateway and engine, us', full.gateway.map(cpuUs), 8),
     most(
       'p99 above the bare loop at half rate, ms',
       perRound((b, g) => g.latencyP99Ms - b.latencyP99Ms, paced),
       2,
     ),
-    least('answers of one token/s', median(single.gateway.map(answersPerSecond)), 15_000),
+    least('answers of one token/s', single.gateway.map(answersPerSecond), 15_000),
   ];
   return {
     figures,
@@ -201,7 +204,7 @@ async function memory(minutes: number): Promise<Report> {
     const at = (share: number) => Math.floor(share * rssBytes.length);
     const early = median(rssBytes.slice(at(0.1), at(0.3)));
     const late = median(rssBytes.slice(at(0.8)));
-    const figures = [most('growth of memory, %', (100 * (late - early)) / early, 10)];
+    const figures = [most('growth of memory, %', [(100 * (late - early)) / early], 10)];
     return { figures, runs: [{ name: `streams for ${minutes} min: gateway`, results: [result] }] };
   } finally {
     await server.stop();
@@ -230,17 +233,25 @@ function cpuUs(result: LoadResult): number {
   return (1e6 * result.serverCpuSeconds) / (result.tokens > 0 ? result.tokens : result.answers);
 }
 
-function least(name: string, value: number, bar: number): Figure {
-  return { name, value, bar, verdict: value >= bar ? 'ok' : 'missed' };
+function least(name: string, values: readonly number[], bar: number): Figure {
+  const value = median(values);
+  return { name, value, best: Math.max(...values), bar, verdict: value >= bar ? 'ok' : 'missed' };
 }
 
-function most(name: string, value: number, bar: number): Figure {
-  return { name, value, bar, verdict: value <= bar ? 'ok' : 'missed' };
+function most(name: string, values: readonly number[], bar: number): Figure {
+  const value = median(values);
+  return { name, value, best: Math.min(...values), bar, verdict: value <= bar ? 'ok' : 'missed' };
 }
 
 function figuresTable(report: Report): string {
-  const rows = report.figures.map(({ name, value, bar, verdict }) => [name, short(value), short(bar), verdict]);
-  return table(['figure', 'value', 'bar', ''], rows);
+  const rows = report.figures.map(({ name, value, best, bar, verdict }) => [
+    name,
+    short(value),
+    short(best),
+    short(bar),
+    verdict,
+  ]);
+  return table(['figure', 'value', 'best', 'bar', ''], rows);
 }
 
 function runsTable(report: Report): string {
