@@ -55,14 +55,12 @@ export class SseWriter {
     const { socket } = response;
     const { pending } = this;
     this.pending = '';
-    if (socket === null || socket.destroyed) {
-      if (socket === null) response.write(pending, 'latin1');
-      return true;
-    }
-    if (response.chunkedEncoding) socket.write(`${pending.length.toString(16)}\r\n${pending}\r\n`, 'latin1');
-    else response.write(pending, 'latin1');
-    if (socket.writableLength <= this.bufferBytesMax) return true;
-    socket.destroy();
+    if (socket?.destroyed === true) return true;
+    // Without a socket it waits for an earlier answer of the same connection.
+    if (socket === null || !response.chunkedEncoding) response.write(pending, 'latin1');
+    else socket.write(`${pending.length.toString(16)}\r\n${pending}\r\n`, 'latin1');
+    if ((socket ?? response).writableLength <= this.bufferBytesMax) return true;
+    response.req.socket.destroy();
     return false;
   }
 

@@ -23,6 +23,7 @@ const BUSY = new Set([
   'tokenizer_busy',
   'draining',
   'engine_down',
+  'overloaded',
 ]);
 const KNOWN_REASONS: ReadonlySet<string> = new Set(REFUSAL_REASONS);
 

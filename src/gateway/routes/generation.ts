@@ -24,6 +24,7 @@ import {
 } from '../generation-run.ts';
 import type { EngineLoad } from '../limits/admission-book.ts';
 import { bodyFingerprint, retryMark } from '../limits/fingerprint.ts';
+import type { Permit } from '../limits/rate-limit.ts';
 import type { LiveCalls } from '../live-calls.ts';
 import { encodePrompt } from './models.ts';
 
@@ -62,15 +63,17 @@ class Generation {
     const arrivedMs = context.nowMs();
     context.metrics.received();
     this.noteUnknown(call);
-    const permit = this.permit(request);
+    let permit: Permit | null = null;
     let settled = false;
     try {
+      const held = this.permit(request);
+      permit = held;
       const plan = await this.plan(request, call);
       this.enter(request, plan);
       await new Promise<void>((resolve, reject) => {
         const ended = (outcome: CallOutcome, usage: Usage) => {
           settled = true;
-          permit.release(usage.promptTokens + usage.outputTokens, context.nowMs());
+          held.release(usage.promptTokens + usage.outputTokens, context.nowMs());
           context.metrics.ended(outcome, call.kind, (context.nowMs() - arrivedMs) / 1000);
           resolve();
         };
@@ -79,7 +82,7 @@ class Generation {
       return reply;
     } catch (error) {
       if (!settled) {
-        permit.release(0, context.nowMs());
+        permit?.release(0, context.nowMs());
         context.metrics.refused(error instanceof ApiError ? String(error.code ?? error.status) : 'internal_error');
       }
       throw error;
@@ -104,6 +107,7 @@ class Generation {
       model: call.model ?? context.served.modelNames[0]!,
     };
     const cutOff = () => run.cancel();
+    const { socket } = request.raw;
     const { tokenizer, settings } = context;
     const shape = shapeOf(call, identity, tokenizer);
     const output: CallOutput = call.stream
@@ -122,6 +126,7 @@ class Generation {
       ended: (outcome, usage) => {
         this.calls.remove(identity.id, run);
         this.calls.remove(request.id, run);
+        socket.off('close', cutOff);
         this.sequences -= sequences;
         if (call.stream) context.metrics.streamClosed();
         context.book.completed(context.nowMs(), sequences);
@@ -130,11 +135,13 @@ class Generation {
     });
     this.calls.add(identity.id, run);
     if (request.id !== identity.id) this.calls.add(request.id, run);
-    reply.raw.once('close', cutOff);
+    // Of the connection, not of the response: one that waits behind another on its connection is told nothing.
+    socket.setMaxListeners(0);
+    socket.once('close', cutOff);
     this.sequences += sequences;
     if (call.stream) context.metrics.streamOpened();
     // The client may have left while its prompt was tokenised.
-    if (reply.raw.destroyed) cutOff();
+    if (socket.destroyed) cutOff();
     else run.start(() => this.nextRequestId++);
   }
 
@@ -171,7 +178,7 @@ class Generation {
   }
 
   /** Limits of the key: how often, how many at once. */
-  private permit(request: FastifyRequest): { release(tokens: number, nowMs: number): void } {
+  private permit(request: FastifyRequest): Permit {
     const result = this.context.keyLimits.enter(request.key, this.context.nowMs());
     if (result.admitted) return result;
     throw rateLimited(result.message, result.retryAfterMs);
