@@ -117,7 +117,7 @@ async function speeds(): Promise<Report> {
       perRound((b, g) => g.latencyP99Ms - b.latencyP99Ms, paced),
       2,
     ),
-    least('answers of one token/s', single.gateway.map(answersPerSecond), 15_000),
+    least('completions of one token/s', single.gateway.map(answersPerSecond), 15_000),
   ];
   return {
     figures,
@@ -176,8 +176,8 @@ function streamLoad(stepTimes: boolean): Omit<Load, 'port' | 'pid'> {
 }
 
 function singleLoad(): Omit<Load, 'port' | 'pid'> {
-  const body = { messages: MESSAGES, max_tokens: 1 };
-  return { ...streamLoad(false), body, connections: SINGLE_CONNECTIONS };
+  const body = { prompt: MESSAGES[0]!.content, max_tokens: 1 };
+  return { ...streamLoad(false), path: '/v1/completions', body, connections: SINGLE_CONNECTIONS };
 }
 
 /** What a simulated second must last so that all streams together give `rate` tokens in a second; found in two steps. */
