@@ -168,7 +168,7 @@ export class EngineMetrics implements EngineEvents {
     const phase =
       plan.prefillRows === 0 ? at.forwardDecode : plan.decodeRows === 0 ? at.forwardPrefill : at.forwardMixed;
     cells[phase]! += forwardNs / 1e9;
-    if (this.awaitingFirst > 0 && steps === 1) this.firstTokens(plan, endNs);
+    if (this.awaitingFirst > 0) this.firstTokens(plan, endNs);
     this.publish();
   }
 

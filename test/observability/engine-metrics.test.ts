@@ -66,6 +66,14 @@ describe("the engine's series", () => {
     expect(early).toBe(1);
   });
 
+  it('see the first token of a prompt of one token, whose very first submission is a run of steps', () => {
+    const { snapshot } = meteredRun({
+      requests: [{ arrivalNs: 0, stream: 1, promptTokens: 1, outputTokensMax: 9 }],
+    });
+    expect(snapshot.count('time_to_first_token_seconds')).toBe(1);
+    expect(snapshot.count('inter_token_latency_seconds')).toBe(8);
+  });
+
   it.each<readonly [FinishReason, number]>([
     ['length', 1],
     ['abort', 2],
