@@ -184,24 +184,8 @@ function report(perSecond: number, counts: Counts, recoveryMs: number, blocksUse
   const admitted = secondTries.filter(({ status }) => status === 200).length;
   const strange = all.filter(({ status }) => ![200, 429, 503].includes(status)).length;
   const figures: readonly (readonly [string, number, number, boolean])[] = [
-    [
-      'first token of those served, p99, ms',
-      quantile(
-        good.map((t) => t.ttftMs),
-        0.99,
-      ),
-      TTFT_MS_MAX,
-      false,
-    ],
-    [
-      'time per token of those served, p99, ms',
-      quantile(
-        good.map((t) => t.itlMs),
-        0.99,
-      ),
-      ITL_MS_MAX,
-      false,
-    ],
+    ['first token of those served, p99, ms', ttftP99(good), TTFT_MS_MAX, false],
+    ['time per token of those served, p99, ms', itlP99(good), ITL_MS_MAX, false],
     ['neither 200 nor 429 nor 503', strange, 0, false],
     ['admitted after one Retry-After, %', (100 * admitted) / Math.max(1, secondTries.length), 90, true],
     ['until a newcomer is served at once, ms', recoveryMs, Math.max(0, ...promised), false],
@@ -238,6 +222,11 @@ function report(perSecond: number, counts: Counts, recoveryMs: number, blocksUse
       ),
     );
   }
+}
+
+function itlP99(served: readonly Try[]): number {
+  const times = served.map(({ itlMs }) => itlMs);
+  return quantile(times, 0.99);
 }
 
 function ttftP99(tries: readonly Try[]): number {

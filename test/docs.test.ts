@@ -69,13 +69,19 @@ describe('README.md', () => {
     expect(named.filter((name) => scripts[name] === undefined)).toEqual([]);
   });
 
-  it.each(['npm start', ...runnableCommands(readme)])('%s', (command) => {
+  it('npm start is the server, which .ci/serve-smoke.sh starts, asks and ends', () => {
+    expect(scripts['start']).toBe('node dist/src/cli/main.js serve');
+    expect(readRepositoryFile('.ci/serve-smoke.sh')).toContain('npm start');
+    expect(readRepositoryFile('.ci/run')).toContain('.ci/serve-smoke.sh');
+  });
+
+  it.each(runnableCommands(readme))('%s', (command) => {
     expect(run(command)).not.toBe('');
   });
 
   /** From the source, not from dist/: a stale build must neither hide an error nor make one. */
   function run(command: string): string {
-    const words = command === 'npm start' ? scripts['start']!.split(' ').slice(2) : command.split(' ').slice(2);
+    const words = command.split(' ').slice(2);
     const tsx = join(REPOSITORY_ROOT, 'node_modules/tsx/dist/cli.mjs');
     return execFileSync(process.execPath, [tsx, join(REPOSITORY_ROOT, 'src/cli/main.ts'), ...words], {
       cwd: folder,

@@ -18,12 +18,6 @@ export type HistogramName = Extract<(typeof ALL)[number], { readonly type: 'hist
 /** The one list of all metrics, in the order in which they are exposed and documented. */
 export const CATALOGUE: readonly (MetricDefinition & { readonly name: MetricName })[] = ALL;
 
-const BY_NAME = new Map<string, MetricDefinition>(CATALOGUE.map((definition) => [definition.name, definition]));
-
-export function metricDefinition(name: MetricName): MetricDefinition {
-  return BY_NAME.get(name)!;
-}
-
 /** Label values of each series of a metric, the last label varying fastest; one empty list without labels. */
 export function seriesOf(definition: MetricDefinition): readonly (readonly string[])[] {
   let series: string[][] = [[]];
