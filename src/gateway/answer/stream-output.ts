@@ -97,7 +97,8 @@ export class StreamOutput implements CallOutput {
   }
 
   failed(error: ApiError): void {
-    if (!this.writer.started) {
+    // Tokens of this very step may wait to be sent: then the error comes after them.
+    if (!this.writer.started && this.writer.empty) {
       this.options.refused(error);
       return;
     }
