@@ -1,6 +1,6 @@
 import type { FinishReason, RejectionReason } from '../core/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
-import { type ApiError, badRequest, deadlineExceeded, overloaded, queueFull, serverError } from './api/api-error.ts';
+import { ApiError, badRequest, deadlineExceeded, overloaded, serverError } from './api/api-error.ts';
 import type { GenerationCall } from './api/generation-call.ts';
 import { ChoiceText } from './choice-text.ts';
 import {
@@ -265,7 +265,7 @@ function engineDown(state: EngineState, retryAfterMs: number): ApiError {
 function rejectionError(reason: RejectionReason): ApiError {
   switch (reason) {
     case 'queue-full':
-      return queueFull(0, 0, 1000);
+      return new ApiError(429, 'rate_limit_error', 'queue_full', null, "the engine's queue is full", 1000);
     case 'draining':
       return overloaded('draining', 'the server is going down and takes no new requests');
     case 'device-lost':

@@ -73,6 +73,16 @@ describe('the tokenizer pool', () => {
     expect(results.length - busy.length).toBeGreaterThanOrEqual(2);
   });
 
+  it('counts tools and other variables of a template as text', async () => {
+    const pool = poolOf(1, 2);
+    const tools = [{ type: 'function', function: { name: 'f', description: LONG } }];
+    const asked = Array.from({ length: 12 }, () =>
+      pool.encodeChat([{ role: 'user', content: 'hi' }], { ...CHAT, tools }),
+    );
+    const results = await Promise.allSettled(asked);
+    expect(results.some((it) => it.status === 'rejected')).toBe(true);
+  });
+
   it("hands on what a template refuses, from a thread as well, in the template's words", async () => {
     const pool = poolOf(1, 100, strictFolder());
     for (const content of ['short', LONG]) {

@@ -4,11 +4,11 @@ import { skipNotices } from './say-what-skips.ts';
 
 describe('a run of the tests', () => {
   it('says which folder is missing and what skips without it', () => {
-    expect(skipNotices({ TWINFER_DATA: '', TWINFER_CONFORMANCE: '/somewhere' })).toEqual([
+    expect(skipNotices({ TWINFER_DATA: '', TWINFER_CONFORMANCE: '/somewhere', TWINFER_MODELS: '/c' })).toEqual([
       'TWINFER_DATA is not set: tests on the public traces skip',
     ]);
-    expect(skipNotices({})).toHaveLength(2);
-    expect(skipNotices({ TWINFER_DATA: '/a', TWINFER_CONFORMANCE: '/b' })).toEqual([]);
+    expect(skipNotices({})).toHaveLength(3);
+    expect(skipNotices({ TWINFER_DATA: '/a', TWINFER_CONFORMANCE: '/b', TWINFER_MODELS: '/c' })).toEqual([]);
   });
 
   it('is told so before it begins', () => {

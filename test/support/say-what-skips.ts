@@ -2,6 +2,7 @@
 const FOLDERS = [
   ['TWINFER_DATA', 'tests on the public traces skip'],
   ['TWINFER_CONFORMANCE', "tests against vLLM's recorded schedules skip"],
+  ['TWINFER_MODELS', "tests on a real model's tokenizer skip unless ../shared/models is there"],
 ] as const;
 
 /** One line for each folder that is not named: the reporter counts skipped tests, but does not say why they skip. */

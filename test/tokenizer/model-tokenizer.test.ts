@@ -137,7 +137,15 @@ describe('a folder that is no model folder', () => {
   it.each([
     ['no tokenizer.json', {}, /tokenizer\.json: not found/],
     ['JSON that is none', { 'tokenizer.json': '{"model":' }, /tokenizer\.json: /],
+    ['JSON that is no object', { 'tokenizer.json': 'null' }, /tokenizer\.json: is no JSON object/],
     ['no vocabulary', { 'tokenizer.json': { model: {} } }, /has no model\.vocab/],
+    ['an empty vocabulary', { 'tokenizer.json': { model: { vocab: null } } }, /has no model\.vocab/],
+    ['pieces that join otherwise', { 'tokenizer.json': { model: { type: 'WordPiece', vocab: {} } } }, /is WordPiece/],
+    [
+      'an end of sequence that is no id',
+      { 'tokenizer.json': vocab, 'config.json': { eos_token_id: [0, -1] } },
+      /config\.json: eos_token_id has -1/,
+    ],
     ['no end of sequence', { 'tokenizer.json': vocab }, /no end-of-sequence token/],
     [
       'a template that is none',
