@@ -103,7 +103,8 @@ export interface EngineLink {
   abort(id: number): void;
   /** A stop string was found: sequence `index` ends as `stop` with its first `tokensKept` output tokens. */
   finish(id: number, index: number, tokensKept: number): void;
-  admin(call: AdminCall): Promise<void>;
+  /** The answer is a plain value, or null. Throws EngineDownError while there is no engine, and what the engine says is wrong. */
+  admin(call: AdminCall): Promise<unknown>;
   close(): Promise<void>;
 }
 

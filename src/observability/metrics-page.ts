@@ -1,6 +1,6 @@
 import type { HistogramName, MetricName } from './catalogue.ts';
 import { PageHistogram } from './page-histogram.ts';
-import { CELLS_TOTAL, HIDDEN_CELLS, type HiddenCell, type MetricPlace, PLACES } from './page-layout.ts';
+import { CELLS_TOTAL, cellOf, HIDDEN_CELLS, type HiddenCell, PLACES } from './page-layout.ts';
 
 /** Bytes before the cells: the seqlock, the length of the info text, the info text itself. */
 const INFO_AT = 8;
@@ -38,7 +38,7 @@ export class MetricsPage {
 
   /** Cell of a counter or gauge. Throws RangeError for labels that the catalogue does not have. */
   cell(name: Exclude<MetricName, HistogramName>, ...labels: readonly string[]): number {
-    return cellOf(PLACES.get(name)!, labels);
+    return cellOf(name, ...labels);
   }
 
   hidden(name: HiddenCell): number {
@@ -46,8 +46,7 @@ export class MetricsPage {
   }
 
   histogram(name: HistogramName, ...labels: readonly string[]): PageHistogram {
-    const place = PLACES.get(name)!;
-    return new PageHistogram(this.cells, cellOf(place, labels), place.definition.buckets!);
+    return new PageHistogram(this.cells, cellOf(name, ...labels), PLACES.get(name)!.definition.buckets!);
   }
 
   /** The engine thread begins to write cells that belong together. */
@@ -108,19 +107,6 @@ export function attachMetricsPage(buffer: SharedArrayBuffer): MetricsPage {
 
 function pageBytes(): number {
   return HEADER_BYTES + 8 * CELLS_TOTAL;
-}
-
-function cellOf(place: MetricPlace, labels: readonly string[]): number {
-  const index = place.series.findIndex(
-    (values) => values.length === labels.length && values.every((value, i) => value === labels[i]),
-  );
-  if (index < 0) {
-    const allowed = place.series.map((values) => `(${values.join(', ')})`).join(' ');
-    throw new RangeError(
-      `${place.definition.name}: labels (${labels.join(', ')}) are not allowed; allowed: ${allowed}`,
-    );
-  }
-  return place.at + index * place.stride;
 }
 
 function encode(entries: readonly (readonly [string, string])[]): Uint8Array {

@@ -38,3 +38,16 @@ for (const definition of CATALOGUE) {
 /** Cells of a page. */
 export const CELLS_TOTAL = cells;
 export const PLACES: ReadonlyMap<MetricName, MetricPlace> = places;
+
+/** First cell of the series with these labels. Throws RangeError for labels that the catalogue does not have. */
+export function cellOf(name: MetricName, ...labels: readonly string[]): number {
+  const { at, series, stride } = PLACES.get(name)!;
+  const index = series.findIndex(
+    (values) => values.length === labels.length && values.every((value, i) => value === labels[i]),
+  );
+  if (index < 0) {
+    const allowed = series.map((values) => `(${values.join(', ')})`).join(' ');
+    throw new RangeError(`${name}: labels (${labels.join(', ')}) are not allowed; allowed: ${allowed}`);
+  }
+  return at + index * stride;
+}

@@ -48,13 +48,23 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
       blocksCached: () => engine.kv.blocksCached,
     };
     const recorder = new RunRecorder({ gauges, digest: spec.output.digest, records: output.records });
-    const events: EngineEvents = output.decisions === null ? recorder : new EventFanout([recorder, output.decisions]);
-    const engine = makeEngine(spec, clock, events, output.decisions !== null);
+    const observers = hooks.observers ?? [];
+    const listeners: EngineEvents[] = [recorder, ...observers.map((observer) => observer.events)];
+    if (output.decisions !== null) listeners.push(output.decisions);
+    const events = listeners.length === 1 ? recorder : new EventFanout(listeners);
+    const singleSteps = output.decisions !== null || observers.some((observer) => observer.singleSteps === true);
+    const engine = makeEngine(spec, clock, events, singleSteps);
     recorder.attach(engine.kv.tables, engine.kv.tableStride);
     output.attach(engine);
     const feed = new WorkloadFeed(engine, clock, workload);
-    await drive(engine, clock, workload, feed, output, hooks);
+    let read = false;
+    const ended = () => read && feed.empty && engine.idle;
+    for (const observer of observers) observer.attach(engine, clock, ended);
+    await drive(engine, clock, workload, feed, output, hooks, () => {
+      read = true;
+    });
     recorder.close();
+    for (const observer of observers) observer.close?.(clock.nowNs());
     const wallSeconds = (wallNs() - startNs) / 1e9;
     engine.check(clock.nowNs());
     const run = recorder.finish();
@@ -120,6 +130,7 @@ async function drive(
   feed: WorkloadFeed,
   output: RunOutput,
   hooks: RunHooks,
+  workloadRead: () => void,
 ): Promise<void> {
   let reportedNs = wallNs();
   const report = async () => {
@@ -147,6 +158,7 @@ async function drive(
       await report();
     }
   }
+  workloadRead();
   while (clock.armed > 0) {
     clock.run(clock.nextNs() + SLICE_NS);
     await report();

@@ -1,3 +1,4 @@
+import type { Engine, EngineEvents, VirtualClock } from '../core/index.ts';
 import type { RecordedRun } from '../simulation/run-recorder.ts';
 import type { RunSummary } from '../simulation/run-summary.ts';
 
@@ -19,6 +20,19 @@ export interface RunHooks {
   progress?(state: RunProgress): void;
   /** The command line that asked for the run, for its report. */
   readonly command?: string;
+  /** Who else listens to the run. */
+  readonly observers?: readonly RunObserver[];
+}
+
+/** Listens to a simulated run from its first event to its last. */
+export interface RunObserver {
+  readonly events: EngineEvents;
+  /** It must see each step on its own: no runs of steps are submitted. */
+  readonly singleSteps?: boolean;
+  /** Once, before the first request. Samples are tasks of `clock`; `ended` tells when to arm no more of them. */
+  attach(engine: Engine, clock: VirtualClock, ended: () => boolean): void;
+  /** Once, after the last event of a run that came to its end. */
+  close?(endNs: number): void;
 }
 
 /** Comparison with a decision log. */

@@ -49,7 +49,7 @@ export class EngineThreadLink implements EngineLink {
   private flushArmed = false;
   private worker: Worker | null = null;
   private readonly touched: EngineSink[] = [];
-  private readonly answers = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  private readonly answers = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   private orders = 0;
   private restartDelayMs: number;
   private restartAtMs = 0;
@@ -111,10 +111,10 @@ export class EngineThreadLink implements EngineLink {
     if (this.state === 'running') this.state = 'draining';
   }
 
-  admin(call: AdminCall | { readonly call: 'hang' }): Promise<void> {
+  admin(call: AdminCall | { readonly call: 'hang' }): Promise<unknown> {
     if (call.call === 'drain') {
       this.beginDrain();
-      return Promise.resolve();
+      return Promise.resolve(null);
     }
     if (this.state !== 'running' && this.state !== 'draining') return Promise.reject(new EngineDownError(1000));
     const order = this.orders++;
@@ -169,7 +169,7 @@ export class EngineThreadLink implements EngineLink {
     } else if (message.kind === 'answer') {
       const waiting = this.answers.get(message.order);
       this.answers.delete(message.order);
-      if (message.error === null) waiting?.resolve();
+      if (message.error === null) waiting?.resolve(message.value);
       else waiting?.reject(new Error(message.error));
     } else {
       this.state = this.draining ? 'draining' : 'running';

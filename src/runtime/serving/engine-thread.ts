@@ -56,7 +56,7 @@ export type FromEngine =
       readonly endNs: number;
     }
   | { readonly kind: 'ready' }
-  | { readonly kind: 'answer'; readonly order: number; readonly error: string | null };
+  | { readonly kind: 'answer'; readonly order: number; readonly error: string | null; readonly value: unknown };
 
 /** Reports that the gateway has not read yet, before the engine waits for it. */
 const REPORTS_AHEAD_MAX = 16;
@@ -166,27 +166,29 @@ class EngineThread {
       return;
     }
     let error: string | null = null;
+    let value: unknown = null;
     try {
-      this.obey(message.call);
+      value = this.obey(message.call);
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure);
     }
     this.publish();
-    this.send({ kind: 'answer', order: message.order, error });
+    this.send({ kind: 'answer', order: message.order, error, value });
   }
 
-  private obey(order: EngineOrder): void {
+  /** What the order's answer carries: a plain value. */
+  private obey(order: EngineOrder): unknown {
     const { engine } = this.host;
     switch (order.call) {
       case 'reset-prefix-cache':
         engine.kv.resetPrefixCache();
-        break;
+        return null;
       case 'check':
         engine.check(this.clock.nowNs());
-        break;
+        return null;
       case 'inject-fault':
         this.faults.add(faultNow(order.fault, this.clock.nowNs(), (ns) => this.pacer.engineNs(ns)));
-        break;
+        return null;
       case 'hang':
         for (;;);
     }
