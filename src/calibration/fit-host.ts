@@ -305,5 +305,6 @@ function hostProfile(
       decodeAttention: factor('scale.decodeAttention'),
       allReduce: factor('scale.allReduce'),
     },
+    residuals: [],
   };
 }

@@ -28,6 +28,7 @@ const FREE: EngineHostProfile = {
   firstTokenNsPerSequence: 0,
   moeStalls: null,
   scale: UNIT_SCALE,
+  residuals: [],
 };
 
 function run(rates: readonly number[], changes: Partial<MeasuredRun> = {}): MeasuredRun {

@@ -46,6 +46,44 @@ export interface EngineHostProfile {
 
   /** Factors on the times of the device profile, within HOST_PROFILE_BOUNDS.scale. */
   readonly scale: DeviceTimeScale;
+
+  /** How far predictions of held-out stages were off: what intervals are made of. Empty: predictions have none. */
+  readonly residuals: readonly HostResidual[];
+}
+
+/** What the error of a prediction depends on. */
+export interface PredictionRegime {
+  /** Requests per second as a share of the most that the configuration sustains (`capacityEstimate`); above 1 the queue grows. */
+  readonly load: number;
+  /** Prompts that nobody had sent before are among the requests. */
+  readonly cold: boolean;
+  readonly tensorParallel: number;
+  readonly family: 'dense' | 'experts';
+  readonly weightFormat: 'bf16' | 'fp8';
+  /** Parts of the model that lie outside of the device profile's tables (`DeviceOperators.extrapolations`). */
+  readonly extrapolations: number;
+}
+
+/** Headline figures that carry an interval. Latencies are those that the client sees. */
+export const PREDICTED_METRICS = [
+  'ttftMean',
+  'ttftP50',
+  'ttftP90',
+  'ttftP99',
+  'tpotMean',
+  'e2eMean',
+  'e2eP50',
+  'e2eP99',
+  'throughput',
+] as const;
+export type PredictedMetric = (typeof PREDICTED_METRICS)[number];
+
+/** One measured stage against its prediction by a profile that was fitted without its model. */
+export interface HostResidual extends PredictionRegime {
+  /** The model left out. */
+  readonly model: string;
+  /** predicted / measured - 1; absent where that figure was not measured. */
+  readonly errors: Readonly<Partial<Record<PredictedMetric, number>>>;
 }
 
 export interface DeviceTimeScale {

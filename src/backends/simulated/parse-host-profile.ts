@@ -1,4 +1,4 @@
-import { type EngineHostProfile, UNIT_SCALE } from './engine-host-profile.ts';
+import { type EngineHostProfile, PREDICTED_METRICS, UNIT_SCALE } from './engine-host-profile.ts';
 import { ProfileError } from './parse-device-profile.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -21,7 +21,7 @@ const NUMBERS = [
   'perPromptTokenNs',
   'firstTokenNsPerSequence',
 ] as const satisfies readonly (keyof EngineHostProfile)[];
-const OTHERS = ['formatVersion', 'engine', 'createdOn', 'sources', 'moeStalls', 'scale'];
+const OTHERS = ['formatVersion', 'engine', 'createdOn', 'sources', 'moeStalls', 'scale', 'residuals'];
 
 /** Checks a parsed engine host profile: every number is there and not negative, nothing else is. Throws ProfileError. */
 export function parseHostProfile(file: string, json: unknown): EngineHostProfile {
@@ -46,7 +46,36 @@ export function parseHostProfile(file: string, json: unknown): EngineHostProfile
       notNegative(file, `moeStalls.coldPrompts[${index}]`, value);
     });
   }
+  const residuals = profile['residuals'];
+  if (!Array.isArray(residuals)) throw new ProfileError(file, 'residuals: a list is needed; it may be empty');
+  residuals.forEach((entry, index) => {
+    checkResidual(file, `residuals[${index}]`, entry);
+  });
   return json as EngineHostProfile;
+}
+
+function checkResidual(file: string, where: string, json: unknown): void {
+  const residual = object(file, where, json);
+  if (typeof residual['model'] !== 'string') throw new ProfileError(file, `${where}.model: a name is needed`);
+  for (const field of ['load', 'tensorParallel', 'extrapolations']) {
+    notNegative(file, `${where}.${field}`, residual[field]);
+  }
+  oneOf(file, `${where}.cold`, residual['cold'], [true, false]);
+  oneOf(file, `${where}.family`, residual['family'], ['dense', 'experts']);
+  oneOf(file, `${where}.weightFormat`, residual['weightFormat'], ['bf16', 'fp8']);
+  for (const [metric, error] of Object.entries(object(file, `${where}.errors`, residual['errors']))) {
+    oneOf(file, `${where}.errors`, metric, PREDICTED_METRICS);
+    if (!(typeof error === 'number' && Number.isFinite(error) && error > -1)) {
+      const allowed = 'predicted / measured - 1, a number above -1';
+      throw new ProfileError(file, `${where}.errors.${metric}: ${JSON.stringify(error)} is not allowed; ${allowed}`);
+    }
+  }
+}
+
+function oneOf(file: string, where: string, value: unknown, allowed: readonly unknown[]): void {
+  if (allowed.includes(value)) return;
+  const words = allowed.map((each) => JSON.stringify(each)).join(', ');
+  throw new ProfileError(file, `${where}: ${JSON.stringify(value)} is not allowed; one of ${words}`);
 }
 
 function object(file: string, where: string, value: unknown): Json {

@@ -38,6 +38,7 @@ const FREE_HOST: EngineHostProfile = {
   firstTokenNsPerSequence: 0,
   moeStalls: null,
   scale: UNIT_SCALE,
+  residuals: [],
 };
 
 const TP: Readonly<Record<string, number>> = { 'llama-2-70b': 4, 'llama-3.1-70b': 4, 'mixtral-8x22b': 4 };
