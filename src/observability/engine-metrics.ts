@@ -77,7 +77,12 @@ export class EngineMetrics implements EngineEvents {
   /** Lets it read queues, blocks and books of the engine that it listens to; once, before the first request. */
   attach(engine: Engine): void {
     this.engine = engine;
-    for (const cell of this.at.copied) this.bases.set(cell, this.cells[cell]!);
+    const { accepted = 0, rejected = 0, proposed = 0 } = engine.scheduler.speculation ?? {};
+    const books = [engine.totals.outputTokens, accepted, rejected, proposed];
+    // What an engine that is no longer new has counted before nobody was told of.
+    this.at.copied.forEach((cell, i) => {
+      this.bases.set(cell, this.cells[cell]! - books[i]!);
+    });
     this.publish();
     this.sampleWindows(engine.clock.nowNs());
   }

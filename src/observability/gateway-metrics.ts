@@ -1,3 +1,4 @@
+import type { FinishReason } from '../core/index.ts';
 import { REFUSAL_REASONS } from './catalogue-gateway.ts';
 import type { MetricsPage } from './metrics-page.ts';
 import type { PageHistogram } from './page-histogram.ts';
@@ -14,6 +15,20 @@ const OUTCOME_OF_END = {
   error: 'server_error',
 } as const satisfies Record<string, GatewayOutcome>;
 export type CallEnd = keyof typeof OUTCOME_OF_END;
+
+/** How a call ends whose sequence ended so. */
+const END_OF_FINISH = {
+  stop: 'completed',
+  length: 'completed',
+  abort: 'aborted',
+  rejected: 'rejected',
+  timeout: 'timeout',
+  error: 'error',
+} as const satisfies Record<FinishReason, CallEnd>;
+
+export function callEndOf(reason: FinishReason): CallEnd {
+  return END_OF_FINISH[reason];
+}
 
 /** Refusals that say "not now"; the other ones say that the request is wrong, or that we are. */
 const BUSY = new Set([

@@ -1,6 +1,7 @@
 export * from './catalogue.ts';
 export * from './engine-metrics.ts';
 export * from './gateway-metrics.ts';
+export * from './gateway-outcomes.ts';
 export * from './metric-definition.ts';
 export * from './metrics-history.ts';
 export * from './metrics-page.ts';

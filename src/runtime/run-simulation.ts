@@ -53,7 +53,7 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
     if (output.decisions !== null) listeners.push(output.decisions);
     const events = listeners.length === 1 ? recorder : new EventFanout(listeners);
     const singleSteps = output.decisions !== null || observers.some((observer) => observer.singleSteps === true);
-    const engine = makeEngine(spec, clock, events, singleSteps);
+    const { engine, backend } = makeEngine(spec, clock, events, singleSteps);
     recorder.attach(engine.kv.tables, engine.kv.tableStride);
     output.attach(engine);
     const feed = new WorkloadFeed(engine, clock, workload);
@@ -73,7 +73,7 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
       seed: spec.seed,
       wallSeconds,
       targets: spec.targets,
-      gpuComputeUtilization: computeUtilization(engine),
+      gpuComputeUtilization: run.simulatedNs > 0 ? Math.min(1, backend.busyTotalNs / run.simulatedNs) : null,
     });
     const files = await output.close(run, summary);
     const bad = isTrace(workload) ? workload : null;
@@ -94,7 +94,7 @@ function isTrace(workload: Workload): workload is TraceWorkload {
   return 'badRows' in workload;
 }
 
-function makeEngine(spec: RunSpec, clock: VirtualClock, events: EngineEvents, singleSteps: boolean): Engine {
+function makeEngine(spec: RunSpec, clock: VirtualClock, events: EngineEvents, singleSteps: boolean) {
   const { engine: config, device, model, tensorParallel, memory } = spec;
   const timing = new RooflineTimingModel(model, device, config.blockSize, {
     tensorParallel,
@@ -112,7 +112,7 @@ function makeEngine(spec: RunSpec, clock: VirtualClock, events: EngineEvents, si
     acceptance: rates === null ? null : new AcceptanceProcess(new CounterRng(spec.seed), rates),
     faults: spec.faults.length === 0 ? null : new FaultSchedule(spec.faults),
   });
-  return new Engine({
+  const engine = new Engine({
     config,
     backend,
     clock,
@@ -121,6 +121,7 @@ function makeEngine(spec: RunSpec, clock: VirtualClock, events: EngineEvents, si
     proposer: config.speculation === null ? null : new FixedProposer(),
     hostTimer: new ModelledHostTimer(),
   });
+  return { engine, backend };
 }
 
 async function drive(
@@ -164,12 +165,4 @@ async function drive(
     await report();
   }
   if (!engine.idle) throw new Error('the workload has ended, the clock is empty and requests are left');
-}
-
-/** Mean over the GPUs and the whole run, 0 .. 1. */
-function computeUtilization(engine: Engine): number | null {
-  const telemetry = { gpus: [] };
-  engine.backend.telemetry(telemetry);
-  const [gpu] = telemetry.gpus as { computeUtilizationPercent: number }[];
-  return gpu === undefined || Number.isNaN(gpu.computeUtilizationPercent) ? null : gpu.computeUtilizationPercent / 100;
 }
