@@ -12,6 +12,8 @@ const ALL = [
   ...GATEWAY_METRICS,
 ] as const;
 
+/** An entry with its literal types, for those who want names and label values checked by the compiler. */
+export type CatalogueEntry = (typeof ALL)[number];
 export type MetricName = (typeof ALL)[number]['name'];
 export type HistogramName = Extract<(typeof ALL)[number], { readonly type: 'histogram' }>['name'];
 

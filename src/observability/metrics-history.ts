@@ -23,6 +23,7 @@ export class MetricsHistory {
   private readonly rowsMax: number;
   private readonly chunks: Float64Array[] = [];
   private readonly times: Float64Array[] = [];
+  private readonly ups: Uint8Array[] = [];
   private added = 0;
 
   constructor(options: MetricsHistoryOptions) {
@@ -37,21 +38,25 @@ export class MetricsHistory {
 
   /** Copies a row in. `timeSeconds`: since the run began, or since 1970 live; ascending. */
   add(timeSeconds: number, cells: Float64Array): void {
-    const at = this.rowsMax === Number.POSITIVE_INFINITY ? this.added : this.added % this.rowsMax;
-    const chunk = Math.floor(at / CHUNK_ROWS);
-    if (chunk === this.chunks.length) {
-      const rows = Math.min(CHUNK_ROWS, this.rowsMax - at);
-      this.chunks.push(new Float64Array(rows * CELLS_TOTAL));
-      this.times.push(new Float64Array(rows));
-    }
-    this.chunks[chunk]!.set(cells, (at % CHUNK_ROWS) * CELLS_TOTAL);
-    this.times[chunk]![at % CHUNK_ROWS] = timeSeconds;
-    this.added++;
+    const { chunk, at } = this.append(timeSeconds, true);
+    this.chunks[chunk]!.set(cells, at * CELLS_TOTAL);
+  }
+
+  /** A scrape that failed: `up` is 0 and no series has a sample. */
+  addDown(timeSeconds: number): void {
+    const { chunk, at } = this.append(timeSeconds, false);
+    this.chunks[chunk]!.fill(Number.NaN, at * CELLS_TOTAL, (at + 1) * CELLS_TOTAL);
   }
 
   timeSeconds(row: number): number {
     const at = this.place(row);
     return this.times[Math.floor(at / CHUNK_ROWS)]![at % CHUNK_ROWS]!;
+  }
+
+  /** Whether the scrape of this row worked. */
+  up(row: number): boolean {
+    const at = this.place(row);
+    return this.ups[Math.floor(at / CHUNK_ROWS)]![at % CHUNK_ROWS] === 1;
   }
 
   /** Of one cell, see `cellOf` and `PLACES`. */
@@ -65,6 +70,22 @@ export class MetricsHistory {
     const at = this.place(row);
     const from = (at % CHUNK_ROWS) * CELLS_TOTAL;
     return this.chunks[Math.floor(at / CHUNK_ROWS)]!.subarray(from, from + CELLS_TOTAL);
+  }
+
+  private append(timeSeconds: number, up: boolean): { readonly chunk: number; readonly at: number } {
+    const place = this.rowsMax === Number.POSITIVE_INFINITY ? this.added : this.added % this.rowsMax;
+    const chunk = Math.floor(place / CHUNK_ROWS);
+    if (chunk === this.chunks.length) {
+      const rows = Math.min(CHUNK_ROWS, this.rowsMax - place);
+      this.chunks.push(new Float64Array(rows * CELLS_TOTAL));
+      this.times.push(new Float64Array(rows));
+      this.ups.push(new Uint8Array(rows));
+    }
+    const at = place % CHUNK_ROWS;
+    this.times[chunk]![at] = timeSeconds;
+    this.ups[chunk]![at] = up ? 1 : 0;
+    this.added++;
+    return { chunk, at };
   }
 
   private place(row: number): number {

@@ -1,0 +1,3 @@
+export * from './alert-history.ts';
+export * from './alert-rule.ts';
+export * from './expression.ts';
