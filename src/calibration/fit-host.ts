@@ -1,7 +1,12 @@
 import { nnls } from 'nnls';
-import { type EngineHostProfile, HOST_PROFILE_BOUNDS, UNIT_SCALE } from '../backends/simulated/index.ts';
+import {
+  type EngineHostProfile,
+  HOST_PROFILE_BOUNDS,
+  samplesWithFilters,
+  UNIT_SCALE,
+} from '../backends/simulated/index.ts';
 import type { StageLatencies } from './serving-measurement.ts';
-import { predictStages, type ServingRunOptions, type ServingTarget, samplesWithFilters } from './serving-run.ts';
+import { predictStages, type ServingRunOptions, type ServingTarget } from './serving-run.ts';
 
 const BOUNDS = HOST_PROFILE_BOUNDS;
 

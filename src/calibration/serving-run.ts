@@ -1,18 +1,18 @@
 import {
-  CalibratedTimingModel,
   catalogueModel,
   DeviceOperators,
   type DeviceProfile,
   deviceSpec,
   type EngineHostProfile,
+  engineTiming,
   type MemoryPlan,
   type ModelShape,
   planMemory,
   SimulatedBackend,
-  type StepLoad,
-  type TimingModel,
+  samplesWithFilters,
 } from '../backends/simulated/index.ts';
 import { Engine, engineConfig, PRIORITY, Request, type Sequence, type TokenSink, VirtualClock } from '../core/index.ts';
+import { Frontend } from '../simulation/frontend.ts';
 import { exponential, uniformSource } from '../simulation/random.ts';
 import { type PromptSource, sharedPrefixPrompts } from '../simulation/shared-prefix.ts';
 import type { MeasuredRun, StageLatencies } from './serving-measurement.ts';
@@ -76,14 +76,6 @@ export class ServingTarget {
   }
 }
 
-/**
- * Whether vLLM samples with top-p or top-k when a request sets neither: it takes the defaults of the model's `generation_config.json`.
- * Repositories of meta-llama, Qwen and the Llama 4 checkpoints state one of them, those of mistralai and codellama do not.
- */
-export function samplesWithFilters(repository: string): boolean {
-  return /^(meta-llama|Qwen)\/|Llama-4/.test(repository);
-}
-
 /** Runs all stages on one server, the first on a cold cache. Pure. */
 export function predictStages(
   target: ServingTarget,
@@ -99,7 +91,7 @@ export function predictStages(
 /** The load generator: sends, and notes when first and last tokens reach it. */
 class Client implements TokenSink {
   private readonly target: ServingTarget;
-  private readonly host: EngineHostProfile;
+  private readonly frontend: Frontend;
   private readonly seed: number;
   private readonly clock = new VirtualClock();
   private readonly engine: Engine;
@@ -116,18 +108,18 @@ class Client implements TokenSink {
   constructor(target: ServingTarget, host: EngineHostProfile, { seed }: ServingRunOptions) {
     const { run, profile, memory, operators } = target;
     this.target = target;
-    this.host = host;
+    this.frontend = new Frontend(host);
     this.seed = seed;
     this.users = run.groups * run.usersPerGroup;
-    const calibrated = new CalibratedTimingModel(profile, target.model, host, {
+    const device = deviceSpec(profile.device);
+    const source = { profile, host, samplingFilters: samplesWithFilters(run.model), schedulerCosts: false };
+    const { timing } = engineTiming(source, target.model, device, {
       tensorParallel: run.tensorParallel,
       blockSize: BLOCK_SIZE,
       tokensPerStepMax: run.tokensPerStepMax,
       sequencesMax: run.sequencesMax,
-      samplingFilters: samplesWithFilters(run.model),
       operators,
     });
-    const stalls = target.model.experts !== null && target.model.weightFormat === 'bf16' ? host.moeStalls : null;
     const config = engineConfig('vllm-v1', {
       blockSize: BLOCK_SIZE,
       blocksTotal: memory.blocksTotal,
@@ -137,10 +129,10 @@ class Client implements TokenSink {
     });
     const backend = new SimulatedBackend({
       clock: this.clock,
-      device: deviceSpec(profile.device),
+      device,
       tensorParallel: run.tensorParallel,
       memory,
-      timing: stalls === null ? calibrated : new StallingTimingModel(calibrated, stalls.coldPrompts, stalls.stallNs),
+      timing,
       stepsInFlight: config.stepsInFlight,
       stepsMax: 1,
       acceptance: null,
@@ -175,19 +167,19 @@ class Client implements TokenSink {
   tokens(_sequence: Sequence, from: number): void {
     if (from > 0) return;
     const id = _sequence.request.id as number;
-    this.ttftNs.push(this.clock.nowNs() - this.sentNs[id]! + this.running * this.host.firstTokenNsPerSequence);
+    this.ttftNs.push(this.clock.nowNs() - this.sentNs[id]! + this.frontend.firstTokenNs(this.running));
   }
 
   finished(sequence: Sequence): void {
     const id = sequence.request.id as number;
     this.running--;
     this.preemptions += sequence.preemptions;
-    this.e2eNs.push(this.clock.nowNs() - this.sentNs[id]! + this.host.requestAfterNs);
+    this.e2eNs.push(this.clock.nowNs() - this.sentNs[id]! + this.frontend.endNs);
   }
 
   /** Exponential intervals, scaled so that they fill the stage (inference-perf, load_timer.py). Returns the end of the stage. */
   private arm(requests: number, seconds: number): number {
-    const { clock, host } = this;
+    const { clock, frontend } = this;
     const uniform = uniformSource(this.seed, `arrivals of stage ${this.stages++}`);
     const intervals = Array.from({ length: requests }, () => exponential(uniform));
     const scale = (seconds * 1e9) / intervals.reduce((a, b) => a + b, 0);
@@ -199,7 +191,7 @@ class Client implements TokenSink {
       const sentNs = Math.round(startNs + atNs);
       this.sentNs.push(sentNs);
       const prompt = this.prompts.next();
-      const inEngineNs = sentNs + Math.round(host.requestBeforeNs + prompt.length * host.perPromptTokenNs);
+      const inEngineNs = sentNs + frontend.requestNs(prompt.length);
       const outputTokens = this.prompts.outputTokens;
       clock.at(inEngineNs, PRIORITY.arrival, {
         run: (nowNs) => {
@@ -209,45 +201,6 @@ class Client implements TokenSink {
       });
     }
     return startNs + Math.ceil(seconds * 1e9);
-  }
-}
-
-/** The first large steps of a fused mixture of experts compile kernels for their shapes: the step of the n-th first-time prompt takes longer. */
-class StallingTimingModel implements TimingModel {
-  private readonly inner: TimingModel;
-  private readonly at: readonly number[];
-  private readonly stallNs: number;
-  private coldPrompts = 0;
-  private next = 0;
-
-  constructor(inner: TimingModel, at: readonly number[], stallNs: number) {
-    this.inner = inner;
-    this.at = at;
-    this.stallNs = stallNs;
-  }
-
-  stepNs(load: StepLoad, decodeContextTokens: number): number {
-    let ns = this.inner.stepNs(load, decodeContextTokens);
-    // A prompt that was sent before leaves at most a block to compute.
-    const cold = load.prefillTokens > load.prefillRows * 2 * BLOCK_SIZE;
-    if (cold) this.coldPrompts += load.prefillRows;
-    while (this.next < this.at.length && this.coldPrompts >= this.at[this.next]!) {
-      this.next++;
-      ns += this.stallNs;
-    }
-    return ns;
-  }
-
-  stepBytes(load: StepLoad, decodeContextTokens: number): number {
-    return this.inner.stepBytes(load, decodeContextTokens);
-  }
-
-  swapNs(blocksOut: number, blocksIn: number): number {
-    return this.inner.swapNs(blocksOut, blocksIn);
-  }
-
-  copyNs(blocks: number): number {
-    return this.inner.copyNs(blocks);
   }
 }
 

@@ -1,20 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type DeviceProfile, ProfileError, parseDeviceProfile } from '../backends/simulated/index.ts';
+import {
+  DEVICE_PROFILE_FILES,
+  type DeviceProfile,
+  ProfileError,
+  parseDeviceProfile,
+} from '../backends/simulated/index.ts';
 import { withPath } from './input-error.ts';
-
-/** Profiles that come with Twinfer, by name of the device. */
-const BUNDLED: Readonly<Record<string, string>> = { 'H100-SXM-80GB': 'h100-sxm.json' };
 
 /** Folder of the bundled profiles: beside the simulated backend, in sources and in the build. */
 export const PROFILE_FOLDER = fileURLToPath(new URL('../backends/simulated/profiles/', import.meta.url));
 
-/** Devices that have a bundled profile. */
-export const PROFILED_DEVICES: readonly string[] = Object.keys(BUNDLED);
-
 /** The bundled profile of a device; null when there is none. */
 export function bundledDeviceProfile(device: string): DeviceProfile | null {
-  const name = BUNDLED[device];
+  const name = DEVICE_PROFILE_FILES[device];
   return name === undefined ? null : readDeviceProfile(`${PROFILE_FOLDER}${name}`);
 }
 

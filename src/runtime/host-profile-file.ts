@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { type EngineHostProfile, ProfileError } from '../backends/simulated/index.ts';
+import { type EngineHostProfile, HOST_PROFILE_FILES, ProfileError } from '../backends/simulated/index.ts';
 import { parseHostProfile } from '../backends/simulated/parse-host-profile.ts';
 import { PROFILE_FOLDER } from './device-profile-file.ts';
 import { withPath } from './input-error.ts';
 
-/** The engine that comes with Twinfer as data: vLLM 0.15. */
-export function bundledHostProfile(): EngineHostProfile {
-  return readHostProfile(`${PROFILE_FOLDER}vllm-0.15-host.json`);
+/** An engine that comes with Twinfer as data. */
+export function bundledHostProfile(engine: keyof typeof HOST_PROFILE_FILES = 'vllm-0.15'): EngineHostProfile {
+  return readHostProfile(`${PROFILE_FOLDER}${HOST_PROFILE_FILES[engine]}`);
 }
 
 /** Reads and checks a profile. Throws InputError for a file that cannot be read, ProfileError for one that is no profile. */

@@ -7,6 +7,7 @@ import {
   type EngineHostProfile,
   MemoryError,
   ModelError,
+  PROFILED_DEVICES,
 } from '../backends/simulated/index.ts';
 import { fitHost, type HostFitHooks, refitWithout } from '../calibration/fit-host.ts';
 import { type MeasuredRun, measuredRuns } from '../calibration/serving-measurement.ts';
@@ -20,7 +21,7 @@ import {
   validationSummary,
   withIntervals,
 } from '../calibration/serving-validation.ts';
-import { bundledDeviceProfile, PROFILED_DEVICES } from './device-profile-file.ts';
+import { bundledDeviceProfile } from './device-profile-file.ts';
 import { withPath } from './input-error.ts';
 import { wallNs } from './system-clock.ts';
 

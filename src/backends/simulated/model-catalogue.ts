@@ -139,6 +139,16 @@ export function catalogueModel(name: string, options: ModelShapeOptions = {}): M
   );
 }
 
+/**
+ * Whether vLLM samples with top-p or top-k when a request sets neither: it takes the defaults of the model's `generation_config.json`.
+ * Repositories of meta-llama, Qwen and the Llama 4 checkpoints state one of them, those of mistralai and codellama do not. `name` is that of a
+ * repository or of the catalogue; models that nobody knows count as without.
+ */
+export function samplesWithFilters(name: string): boolean {
+  const key = catalogueKey(name);
+  return /^(meta-llama|Qwen)\/|Llama-4/.test(key === null ? name : CATALOGUE[key]!.repositories[0]!);
+}
+
 function catalogueKey(name: string): string | null {
   const wanted = normal(name);
   for (const key of MODEL_NAMES) {

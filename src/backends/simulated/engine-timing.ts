@@ -1,0 +1,55 @@
+import { CalibratedTimingModel } from './calibrated.ts';
+import type { DeviceSpec } from './device.ts';
+import type { DeviceOperators } from './device-operators.ts';
+import type { DeviceProfile } from './device-profile.ts';
+import type { EngineHostProfile } from './engine-host-profile.ts';
+import type { ModelShape } from './model-shape.ts';
+import { RooflineTimingModel } from './roofline.ts';
+import { StallingTimingModel } from './stalling-timing.ts';
+import type { TimingModel } from './timing-model.ts';
+
+/** Where the times of a run come from, as plain values. */
+export interface TimingSource {
+  /** null: the roofline of the device. */
+  readonly profile: DeviceProfile | null;
+  /** null: kernels alone, one after the other. Only with a profile. */
+  readonly host: EngineHostProfile | null;
+  /** Requests are sampled with top-p or top-k. */
+  readonly samplingFilters: boolean;
+  /** Twinfer's own scheduler takes its modelled time; else the host profile has all of it, or nothing does. */
+  readonly schedulerCosts: boolean;
+}
+
+export interface EngineTimingOptions {
+  readonly tensorParallel: number;
+  readonly blockSize: number;
+  readonly tokensPerStepMax: number;
+  readonly sequencesMax: number;
+  /** Made before for this profile, model and parallelism: spares the tables. */
+  readonly operators?: DeviceOperators;
+}
+
+export interface EngineTiming {
+  readonly timing: TimingModel;
+  /** Parts of the model that lie outside of the measured tables, in words; empty on a roofline, which measured nothing. */
+  readonly extrapolations: readonly string[];
+}
+
+/** The timing model of one server, cold: simulation, server and validation make theirs here. */
+export function engineTiming(
+  source: TimingSource,
+  model: ModelShape,
+  device: DeviceSpec,
+  options: EngineTimingOptions,
+): EngineTiming {
+  const { profile, host, samplingFilters } = source;
+  if (profile === null) {
+    return { timing: new RooflineTimingModel(model, device, options.blockSize, options), extrapolations: [] };
+  }
+  const calibrated = new CalibratedTimingModel(profile, model, host, { ...options, samplingFilters });
+  const { extrapolations } = calibrated;
+  const stalls = model.experts !== null && model.weightFormat === 'bf16' ? (host?.moeStalls ?? null) : null;
+  if (stalls === null) return { timing: calibrated, extrapolations };
+  const timing = new StallingTimingModel(calibrated, options.blockSize, stalls.coldPrompts, stalls.stallNs);
+  return { timing, extrapolations };
+}
