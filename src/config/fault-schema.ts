@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { DeviceFault } from '../backends/simulated/faults.ts';
+import type { HostFault } from '../backends/simulated/host-faults.ts';
 import { duration, durationNs } from './units.ts';
 
 const failure = <K extends 'transient' | 'sticky' | 'device-lost'>(kind: K, description: string) =>
@@ -13,7 +14,7 @@ const failure = <K extends 'transient' | 'sticky' | 'device-lost'>(kind: K, desc
 
 const window = { from: duration('Begins here'), to: duration('Ends here, later than from') };
 
-/** Troubles of the simulated device. */
+/** Troubles of the simulated device and of the host. */
 export const faultSchema = z
   .discriminatedUnion('kind', [
     failure('transient', 'One step fails and may be tried again'),
@@ -33,16 +34,40 @@ export const faultSchema = z
         gpu: z.int().min(0).max(63).describe('Which device; without it all').optional(),
       })
       .describe('Telemetry reports a device as unhealthy'),
+    z
+      .strictObject({ kind: z.literal('hang'), ...window })
+      .describe('The device hangs: no step ends in this time, what would have ended in it ends with it'),
+    z
+      .strictObject({
+        kind: z.literal('slow-host'),
+        ...window,
+        factor: z.number().positive().max(1e6).describe("The scheduler's own work takes this many times as long"),
+      })
+      .describe("A noisy neighbour on the host's cores"),
+    z
+      .strictObject({
+        kind: z.literal('kv-leak'),
+        at: duration('When'),
+        blocks: z.int().min(1).max(1e9).describe('KV blocks that are taken and never come back'),
+      })
+      .describe('A leak of KV blocks; full checks of the invariants, which forbid it, are off in such a run'),
   ])
-  .describe('A trouble of the device');
+  .describe('A trouble of the device or of the host');
 
 export type FaultSection = z.output<typeof faultSchema>;
 
 /** A fault in the terms of the simulated backend. */
-export function faultOf(section: FaultSection): DeviceFault {
+export function faultOf(section: FaultSection): DeviceFault | HostFault {
+  if (section.kind === 'kv-leak') return { kind: 'kv-leak', atNs: durationNs(section.at), blocks: section.blocks };
   if ('at' in section) return { kind: section.kind, atNs: durationNs(section.at), message: section.message };
-  const fromNs = durationNs(section.from);
-  const toNs = durationNs(section.to);
-  if (section.kind === 'slow') return { kind: 'slow', fromNs, toNs, factor: section.factor };
-  return { kind: 'unhealthy', fromNs, toNs, gpu: section.gpu ?? null };
+  const window = { fromNs: durationNs(section.from), toNs: durationNs(section.to) };
+  switch (section.kind) {
+    case 'slow':
+    case 'slow-host':
+      return { kind: section.kind, ...window, factor: section.factor };
+    case 'hang':
+      return { kind: 'hang', ...window };
+    case 'unhealthy':
+      return { kind: 'unhealthy', ...window, gpu: section.gpu ?? null };
+  }
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { TraceOptions } from '../../replay/open-trace.ts';
 import { DeviceError, type DeviceSpec, deviceSpec } from '../backends/simulated/device.ts';
 import type { DeviceFault } from '../backends/simulated/faults.ts';
+import type { HostFault } from '../backends/simulated/host-faults.ts';
 import { MemoryError, type MemoryPlan, planMemory } from '../backends/simulated/memory.ts';
 import { catalogueModel } from '../backends/simulated/model-catalogue.ts';
 import { ModelError, type ModelShape, modelShape } from '../backends/simulated/model-shape.ts';
@@ -125,7 +126,7 @@ function resolveEngine(
   }
 }
 
-function resolveFaults(loaded: LoadedScenario): DeviceFault[] {
+function resolveFaults(loaded: LoadedScenario): (DeviceFault | HostFault)[] {
   return loaded.scenario.faults.map((section, index) => {
     const fault = faultOf(section);
     if ('toNs' in fault && 'to' in section && fault.toNs <= fault.fromNs) {

@@ -1,6 +1,7 @@
 import type { TraceOptions } from '../../replay/open-trace.ts';
 import type { DeviceSpec } from '../backends/simulated/device.ts';
 import type { DeviceFault } from '../backends/simulated/faults.ts';
+import type { HostFault } from '../backends/simulated/host-faults.ts';
 import type { MemoryPlan } from '../backends/simulated/memory.ts';
 import type { ModelShape } from '../backends/simulated/model-shape.ts';
 import type { EngineConfig, EngineProfile } from '../core/index.ts';
@@ -26,7 +27,7 @@ export interface RunSpec {
    */
   readonly acceptanceRates: readonly number[] | null;
   readonly workload: RunWorkload;
-  readonly faults: readonly DeviceFault[];
+  readonly faults: readonly (DeviceFault | HostFault)[];
   readonly targets: readonly Target[];
   readonly output: OutputSpec;
 }

@@ -59,6 +59,11 @@ export class BlockPool {
     return this.slab.hot[block * STRIDE + NEXT] !== NONE;
   }
 
+  /** Whether a step that may still write to the block holds it back. */
+  isFenced(block: number): boolean {
+    return (this.slab.hot[block * STRIDE + REFS]! & HAS_FENCES) !== 0;
+  }
+
   /** Block that would be taken next, or NONE. */
   head(): number {
     return this.available === 0 ? NONE : this.slab.hot[this.ring * STRIDE + NEXT]!;

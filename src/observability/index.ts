@@ -1,3 +1,4 @@
+export * from './audit/block-audit.ts';
 export * from './catalogue.ts';
 export * from './engine-metrics.ts';
 export * from './gateway-metrics.ts';

@@ -1,8 +1,12 @@
 import type { TraceWorkload } from '../../replay/open-trace.ts';
 import {
   AcceptanceProcess,
+  breaksLaws,
+  type DeviceFault,
   FaultSchedule,
   FixedProposer,
+  HostFaults,
+  isHostFault,
   ModelledHostTimer,
   RooflineTimingModel,
   SimulatedBackend,
@@ -53,20 +57,23 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
     if (output.decisions !== null) listeners.push(output.decisions);
     const events = listeners.length === 1 ? recorder : new EventFanout(listeners);
     const singleSteps = output.decisions !== null || observers.some((observer) => observer.singleSteps === true);
-    const { engine, backend } = makeEngine(spec, clock, events, singleSteps);
+    const hostTimer = new ModelledHostTimer();
+    const { engine, backend } = makeEngine(spec, clock, events, singleSteps, hostTimer);
+    const faults = new HostFaults(spec.faults.filter(isHostFault), engine, clock, hostTimer);
     recorder.attach(engine.kv.tables, engine.kv.tableStride);
     output.attach(engine);
     const feed = new WorkloadFeed(engine, clock, workload);
     let read = false;
     const ended = () => read && feed.empty && engine.idle;
     for (const observer of observers) observer.attach(engine, clock, ended);
-    await drive(engine, clock, workload, feed, output, hooks, () => {
+    const workloadRead = () => {
       read = true;
-    });
+    };
+    await drive({ engine, clock, workload, feed, output, hooks, faults, workloadRead });
     recorder.close();
     for (const observer of observers) observer.close?.(clock.nowNs());
     const wallSeconds = (wallNs() - startNs) / 1e9;
-    engine.check(clock.nowNs());
+    if (!spec.faults.some(breaksLaws)) engine.check(clock.nowNs());
     const run = recorder.finish();
     const summary = summarise(run, {
       scenario: spec.scenario,
@@ -94,13 +101,22 @@ function isTrace(workload: Workload): workload is TraceWorkload {
   return 'badRows' in workload;
 }
 
-function makeEngine(spec: RunSpec, clock: VirtualClock, events: EngineEvents, singleSteps: boolean) {
-  const { engine: config, device, model, tensorParallel, memory } = spec;
+function makeEngine(
+  spec: RunSpec,
+  clock: VirtualClock,
+  events: EngineEvents,
+  singleSteps: boolean,
+  hostTimer: ModelledHostTimer,
+) {
+  const checkIntervalNs = spec.faults.some(breaksLaws) ? Number.MAX_SAFE_INTEGER : spec.engine.checkIntervalNs;
+  const config = { ...spec.engine, checkIntervalNs };
+  const { device, model, tensorParallel, memory } = spec;
   const timing = new RooflineTimingModel(model, device, config.blockSize, {
     tensorParallel,
     tokensPerStepMax: config.tokensPerStepMax,
   });
   const rates = spec.acceptanceRates;
+  const deviceFaults = spec.faults.filter((fault): fault is DeviceFault => !isHostFault(fault));
   const backend = new SimulatedBackend({
     clock,
     device,
@@ -110,7 +126,7 @@ function makeEngine(spec: RunSpec, clock: VirtualClock, events: EngineEvents, si
     stepsInFlight: config.stepsInFlight,
     stepsMax: config.fastForward ? RUN_STEPS_MAX : 1,
     acceptance: rates === null ? null : new AcceptanceProcess(new CounterRng(spec.seed), rates),
-    faults: spec.faults.length === 0 ? null : new FaultSchedule(spec.faults),
+    faults: deviceFaults.length === 0 ? null : new FaultSchedule(deviceFaults),
   });
   const engine = new Engine({
     config,
@@ -119,20 +135,24 @@ function makeEngine(spec: RunSpec, clock: VirtualClock, events: EngineEvents, si
     events,
     singleSteps,
     proposer: config.speculation === null ? null : new FixedProposer(),
-    hostTimer: new ModelledHostTimer(),
+    hostTimer,
   });
   return { engine, backend };
 }
 
-async function drive(
-  engine: Engine,
-  clock: VirtualClock,
-  workload: Workload,
-  feed: WorkloadFeed,
-  output: RunOutput,
-  hooks: RunHooks,
-  workloadRead: () => void,
-): Promise<void> {
+interface Drive {
+  readonly engine: Engine;
+  readonly clock: VirtualClock;
+  readonly workload: Workload;
+  readonly feed: WorkloadFeed;
+  readonly output: RunOutput;
+  readonly hooks: RunHooks;
+  readonly faults: HostFaults;
+  readonly workloadRead: () => void;
+}
+
+async function drive(run: Drive): Promise<void> {
+  const { engine, clock, workload, feed, output, hooks, faults } = run;
   let reportedNs = wallNs();
   const report = async () => {
     const drained = output.drain();
@@ -159,8 +179,9 @@ async function drive(
       await report();
     }
   }
-  workloadRead();
-  while (clock.armed > 0) {
+  run.workloadRead();
+  // Faults that are due when all work is done are of no consequence: the run does not wait for them.
+  while (clock.armed > faults.armed || (faults.armed > 0 && !engine.idle)) {
     clock.run(clock.nextNs() + SLICE_NS);
     await report();
   }

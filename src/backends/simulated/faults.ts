@@ -6,11 +6,14 @@ export type DeviceFault =
   | { readonly kind: Exclude<StepStatus, 'ok'>; readonly atNs: number; readonly message: string }
   /** Steps that begin in the window take `factor` times as long (thermal throttling, a noisy neighbour). */
   | { readonly kind: 'slow'; readonly fromNs: number; readonly toNs: number; readonly factor: number }
+  /** No step ends in the window: what would have ended in it ends with it (a kernel that waits for a lost message). */
+  | { readonly kind: 'hang'; readonly fromNs: number; readonly toNs: number }
   /** Telemetry reports these GPUs as unhealthy; null = all of them. */
   | { readonly kind: 'unhealthy'; readonly fromNs: number; readonly toNs: number; readonly gpu: number | null };
 
 type Failure = Extract<DeviceFault, { atNs: number }>;
 type Slow = Extract<DeviceFault, { kind: 'slow' }>;
+type Hang = Extract<DeviceFault, { kind: 'hang' }>;
 type Unhealthy = Extract<DeviceFault, { kind: 'unhealthy' }>;
 
 /**
@@ -21,6 +24,7 @@ export class FaultSchedule {
   failureDueNs = Number.POSITIVE_INFINITY;
   private readonly failures: Failure[];
   private readonly slows: Slow[];
+  private readonly hangs: Hang[];
   private readonly unhealthy: Unhealthy[];
   private failureIndex = 0;
   private lost: Failure | null = null;
@@ -34,6 +38,7 @@ export class FaultSchedule {
     faults.forEach(check);
     this.failures = faults.filter(isFailure).sort((a, b) => a.atNs - b.atNs);
     this.slows = faults.filter((fault): fault is Slow => fault.kind === 'slow');
+    this.hangs = faults.filter((fault): fault is Hang => fault.kind === 'hang');
     this.unhealthy = faults.filter((fault): fault is Unhealthy => fault.kind === 'unhealthy');
     this.lostNs = this.failures.find((fault) => fault.kind === 'device-lost')?.atNs ?? Number.POSITIVE_INFINITY;
     this.failureDueNs = this.failures.length === 0 ? Number.POSITIVE_INFINITY : this.failures[0]!.atNs;
@@ -41,10 +46,12 @@ export class FaultSchedule {
 
   /** Adds a fault to a run that goes on (by hand, on a server); its times lie now or later. Throws ConfigError. */
   add(fault: DeviceFault): void {
-    check(fault, this.failures.length + this.slows.length + this.unhealthy.length);
+    check(fault, this.failures.length + this.slows.length + this.hangs.length + this.unhealthy.length);
     if (fault.kind === 'slow') {
       this.slows.push(fault);
       this.factorUntilNs = 0;
+    } else if (fault.kind === 'hang') {
+      this.hangs.push(fault);
     } else if (fault.kind === 'unhealthy') {
       this.unhealthy.push(fault);
     } else {
@@ -71,6 +78,20 @@ export class FaultSchedule {
     return this.factor;
   }
 
+  /** When a step really ends that would end at `endNs`. */
+  endAfterHang(endNs: number): number {
+    let end = endNs;
+    for (let moved = this.hangs.length > 0; moved; ) {
+      moved = false;
+      for (const { fromNs, toNs } of this.hangs) {
+        if (end < fromNs || end >= toNs) continue;
+        end = toNs;
+        moved = true;
+      }
+    }
+    return end;
+  }
+
   healthy(gpu: number, timeNs: number): boolean {
     if (timeNs >= this.lostNs) return false;
     for (const window of this.unhealthy) {
@@ -93,7 +114,7 @@ export class FaultSchedule {
 }
 
 function isFailure(fault: DeviceFault): fault is Failure {
-  return fault.kind !== 'slow' && fault.kind !== 'unhealthy';
+  return fault.kind === 'transient' || fault.kind === 'sticky' || fault.kind === 'device-lost';
 }
 
 function check(fault: DeviceFault, index: number): void {
@@ -111,6 +132,7 @@ function check(fault: DeviceFault, index: number): void {
         throw new ConfigError(`faults[${index}].factor`, fault.factor, 'a number above 0');
       }
       return;
+    case 'hang':
     case 'unhealthy':
       window(fault, index);
       return;
@@ -119,7 +141,7 @@ function check(fault: DeviceFault, index: number): void {
       throw new ConfigError(
         `faults[${index}].kind`,
         (unknown as { kind: unknown }).kind,
-        'transient, sticky, device-lost, slow or unhealthy',
+        'transient, sticky, device-lost, slow, hang or unhealthy',
       );
     }
   }

@@ -210,7 +210,8 @@ export class SimulatedBackend implements Backend {
     for (;;) {
       deviceNs += timing.stepNs(plan, context);
       if (faults !== null) deviceNs = Math.max(1, Math.round(deviceNs * faults.slowFactor(ready)));
-      const end = ready + deviceNs;
+      let end = ready + deviceNs;
+      if (faults !== null) end = faults.endAfterHang(end);
       if (faults !== null && faults.failureDueNs < end) {
         if (steps === 0) {
           this.fail(submission, result, faults, ready);
@@ -221,7 +222,7 @@ export class SimulatedBackend implements Backend {
       // What cuts finds the tokens of all earlier steps delivered: it falls into a step of its own.
       if (end >= cutNs && steps > 0) break;
       durationsNs[steps++] = end - last;
-      busyNs += deviceNs;
+      busyNs += end - ready;
       before = last;
       last = end;
       if (steps === stepsMax || end >= horizonNs) break;

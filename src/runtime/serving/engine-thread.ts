@@ -4,6 +4,8 @@ import {
   type AnswerText,
   type DeviceFault,
   FaultSchedule,
+  type HostFault,
+  isHostFault,
   type MemoryPlan,
   ModelledHostTimer,
   type ModelShape,
@@ -30,7 +32,7 @@ export interface EngineThreadOptions {
   readonly device: DeviceSpec;
   readonly tensorParallel: number;
   readonly memory: MemoryPlan;
-  readonly faults: readonly DeviceFault[];
+  readonly faults: readonly (DeviceFault | HostFault)[];
   readonly seed: number;
   readonly text: AnswerText;
   readonly vocabularySize: number;
@@ -89,7 +91,7 @@ class EngineThread {
     this.status = new StatusPage(options.status);
     this.pacer = new Pacer(this.clock, options.timeScale, wallNs);
     this.reports = new ReportWriter(logprobSource(options.vocabularySize));
-    this.faults = new FaultSchedule(options.faults);
+    this.faults = new FaultSchedule(options.faults.filter((fault): fault is DeviceFault => !isHostFault(fault)));
     const { engine: config, memory, model, device, tensorParallel } = options;
     const timing = new RooflineTimingModel(model, device, config.blockSize, {
       tensorParallel,

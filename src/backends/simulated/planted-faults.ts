@@ -1,0 +1,33 @@
+import { type Engine, NONE, type Sequence } from '../../core/index.ts';
+
+/*
+ * Bugs of the memory management, committed on purpose: what audit, leak report and alerts are tried with. After one of them
+ * `checkEngine` fails, as it should.
+ */
+
+/**
+ * Takes up to `count` available blocks in the name of the sequence that has run longest (or of nobody) without writing them
+ * into its table: nobody will ever return them. Returns how many were taken.
+ */
+export function leakBlocks(engine: Engine, count: number): number {
+  const { pool, cache } = engine.kv;
+  const taken = Math.min(count, pool.available);
+  for (let i = 0; i < taken; i++) {
+    const block = pool.take();
+    if (cache.has(block)) cache.drop(block);
+  }
+  return taken;
+}
+
+/**
+ * Counts one reference too many for the last block of a running sequence that owns it alone; when that sequence ends the
+ * block stays. Returns the block, or NONE when nothing runs.
+ */
+export function miscountReference(engine: Engine): number {
+  const { kv, scheduler } = engine;
+  const victim: Sequence | undefined = scheduler.running[0];
+  if (victim === undefined || victim.blocks === 0) return NONE;
+  const block = kv.tables[victim.slot * kv.tableStride + victim.blocks - 1]!;
+  kv.pool.touch(block);
+  return block;
+}
