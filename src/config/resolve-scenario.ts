@@ -22,7 +22,7 @@ import type { OutputSpec, RunSpec, RunWorkload } from './run-spec.ts';
 import { targetOf } from './target-schema.ts';
 import { durationNs, sizeBytes } from './units.ts';
 import type { TraceSection } from './workload-schema.ts';
-import { workloadSpec } from './workload-spec.ts';
+import { streamSpecs, workloadSpec } from './workload-spec.ts';
 
 type Changes<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
@@ -194,6 +194,12 @@ function resolveWorkload(loaded: LoadedScenario, overrides: ScenarioOverrides): 
     const spec = workloadSpec(loaded, section, { requestsMax, durationNs: durationMaxNs }, rateScale);
     const priorities = section.priorities ?? [{ share: 1, priority: 0 }];
     return { kind: 'generated', spec, priorities };
+  }
+  if (section.kind === 'mixed') {
+    refuseTraceChanges(changes);
+    const rateScale = (changes.rateScale ?? 1) / (changes.timeScale ?? 1);
+    const streams = streamSpecs(loaded, section, { requestsMax, durationNs: durationMaxNs }, rateScale);
+    return { kind: 'mixed', streams, requestsMax };
   }
   if (section.end !== undefined && durationNs(section.end) <= durationNs(section.start)) {
     loaded.fail(['workload', 'end'], `${section.end} is not allowed; allowed: later than start (${section.start})`);

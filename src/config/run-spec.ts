@@ -7,6 +7,7 @@ import type { ModelShape } from '../backends/simulated/model-shape.ts';
 import type { EngineConfig, EngineProfile } from '../core/index.ts';
 import type { DigestMode } from '../simulation/digest.ts';
 import type { WorkloadSpec } from '../simulation/generated-workload.ts';
+import type { StreamSpec } from '../simulation/mixed-workload.ts';
 import type { Target } from '../simulation/targets.ts';
 
 /** Everything that decides a run, as plain frozen values: made by `resolveScenario`, read by `runSimulation`. */
@@ -34,7 +35,9 @@ export interface RunSpec {
 
 export type RunWorkload =
   | { readonly kind: 'trace'; readonly path: string; readonly options: TraceOptions }
-  | { readonly kind: 'generated'; readonly spec: WorkloadSpec; readonly priorities: readonly PriorityShare[] };
+  | { readonly kind: 'generated'; readonly spec: WorkloadSpec; readonly priorities: readonly PriorityShare[] }
+  /** `requestsMax`: of all streams together; Infinity = no limit. */
+  | { readonly kind: 'mixed'; readonly streams: readonly StreamSpec[]; readonly requestsMax: number };
 
 /** A share of the requests of a generated workload; shares need not sum to 1. */
 export interface PriorityShare {

@@ -142,18 +142,48 @@ const priorities = z
   .max(100)
   .describe('Priorities, drawn per request by weight; without it all have 0');
 
+const source = {
+  arrivals,
+  content,
+  max_tokens: tokens(
+    'Limit that clients send: the model ends by itself after the drawn output. Without it outputs have exactly the drawn length (ignore_eos)',
+  ).optional(),
+  timeout: duration('Time after arrival at which a client gives up').optional(),
+};
+
 const generated = z
   .strictObject({
     kind: z.literal('generated').describe('Drawn from distributions and the seed'),
-    arrivals,
-    content,
-    max_tokens: tokens(
-      'Limit that clients send: the model ends by itself after the drawn output. Without it outputs have exactly the drawn length (ignore_eos)',
-    ).optional(),
+    ...source,
     priorities: priorities.optional(),
-    timeout: duration('Time after arrival at which a client gives up').optional(),
   })
   .describe('A synthetic workload');
+
+const stream = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9-]*$/)
+      .meta({ allowed: 'lower-case letters, digits and dashes' })
+      .describe('Name, different from those of the other streams; its draws depend on it and on the seed alone'),
+    from: duration('Its first request comes after this; its arrivals count time from here').default('0s'),
+    to: duration('No request of it arrives at or after this time').optional(),
+    ...source,
+    priority: z
+      .int()
+      .min(-(2 ** 31))
+      .max(2 ** 31 - 1)
+      .describe('Of all its requests; smaller is more urgent')
+      .default(0),
+  })
+  .describe('Traffic of one kind, during one stretch of time');
+
+const mixed = z
+  .strictObject({
+    kind: z.literal('mixed').describe('Several streams of synthetic traffic at once, each in its own time'),
+    streams: z.array(stream).min(1).max(1000).describe('They share no text with each other'),
+  })
+  .describe('Bursts, long prompts, other customers: traffic that changes over time');
 
 const scale = z.number().min(1e-6).max(1e6);
 
@@ -171,9 +201,11 @@ const trace = z
   })
   .describe('A recorded workload');
 
-export const workloadSchema = z.discriminatedUnion('kind', [generated, trace]).describe('What arrives');
+export const workloadSchema = z.discriminatedUnion('kind', [generated, mixed, trace]).describe('What arrives');
 
 export type GeneratedSection = z.output<typeof generated>;
+export type MixedSection = z.output<typeof mixed>;
+export type StreamSection = z.output<typeof stream>;
 export type TraceSection = z.output<typeof trace>;
 export type ArrivalsSection = z.output<typeof arrivals>;
 export type ContentSection = z.output<typeof content>;

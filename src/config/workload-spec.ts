@@ -3,10 +3,17 @@ import { ConfigError } from '../core/index.ts';
 import type { ArrivalSpec } from '../simulation/arrivals.ts';
 import type { PromptSpec, WorkloadSpec } from '../simulation/generated-workload.ts';
 import { type LengthSpec, parseLengthCsv } from '../simulation/lengths.ts';
+import type { StreamSpec } from '../simulation/mixed-workload.ts';
 import { beside } from './beside.ts';
 import type { LoadedScenario } from './load-scenario.ts';
 import { durationNs } from './units.ts';
-import type { ArrivalsSection, ContentSection, GeneratedSection, LengthSection } from './workload-schema.ts';
+import type {
+  ArrivalsSection,
+  ContentSection,
+  GeneratedSection,
+  LengthSection,
+  MixedSection,
+} from './workload-schema.ts';
 
 /** Where a generated workload ends. */
 export interface WorkloadEnd {
@@ -33,9 +40,50 @@ export function workloadSpec(
   if (arrivals.process === 'closed-loop' && rateScale !== 1) {
     throw new ConfigError('rate_scale', rateScale, 'only 1 with closed-loop arrivals: they have no rate');
   }
+  return sourceSpec(loaded, ['workload'], section, end, rateScale);
+}
+
+/** The streams of a mixed workload; `end` holds for all of them together. Throws ScenarioError. */
+export function streamSpecs(
+  loaded: LoadedScenario,
+  section: MixedSection,
+  end: WorkloadEnd,
+  rateScale: number,
+): StreamSpec[] {
+  const names = new Set<string>();
+  return section.streams.map((stream, index) => {
+    const path = ['workload', 'streams', index];
+    if (names.has(stream.name)) loaded.fail([...path, 'name'], `${stream.name} is not allowed; allowed: another name`);
+    names.add(stream.name);
+    if (stream.arrivals.process === 'closed-loop') {
+      loaded.fail([...path, 'arrivals'], 'closed-loop is not allowed; allowed: open-loop arrivals in a stream');
+    }
+    const fromNs = durationNs(stream.from);
+    const toNs = Math.min(stream.to === undefined ? Number.POSITIVE_INFINITY : durationNs(stream.to), end.durationNs);
+    if (toNs <= fromNs) {
+      const [field, allowed] = stream.to === undefined ? ['from', 'before limits.duration'] : ['to', 'later than from'];
+      loaded.fail([...path, field], `${stream[field as 'from' | 'to']} is not allowed; allowed: ${allowed}`);
+    }
+    const endless = stream.arrivals.process !== 'stages' && toNs === Number.POSITIVE_INFINITY;
+    if (endless && !Number.isFinite(end.requestsMax)) {
+      loaded.fail(path, `has no end; allowed: to, or limits, since ${stream.arrivals.process} arrivals never end`);
+    }
+    const own = { requestsMax: end.requestsMax, durationNs: toNs - fromNs };
+    const spec = { ...sourceSpec(loaded, path, stream, own, rateScale), priority: stream.priority };
+    return { name: stream.name, fromNs, spec };
+  });
+}
+
+function sourceSpec(
+  loaded: LoadedScenario,
+  path: readonly PropertyKey[],
+  section: Pick<GeneratedSection, 'arrivals' | 'content' | 'max_tokens' | 'timeout'>,
+  end: WorkloadEnd,
+  rateScale: number,
+): WorkloadSpec {
   return {
-    arrivals: arrivalSpec(arrivals, rateScale),
-    prompts: promptSpec(loaded, section.content),
+    arrivals: arrivalSpec(section.arrivals, rateScale),
+    prompts: promptSpec(loaded, [...path, 'content'], section.content),
     requests: Number.isFinite(end.requestsMax) ? end.requestsMax : null,
     durationS: Number.isFinite(end.durationNs) ? end.durationNs / 1e9 : null,
     outputTokensMax: section.max_tokens ?? null,
@@ -77,9 +125,9 @@ function arrivalSpec(section: ArrivalsSection, rateScale: number): ArrivalSpec {
   }
 }
 
-function promptSpec(loaded: LoadedScenario, section: ContentSection): PromptSpec {
+function promptSpec(loaded: LoadedScenario, path: readonly PropertyKey[], section: ContentSection): PromptSpec {
   const lengthOf = (field: 'prompt_tokens' | 'question_tokens' | 'output_tokens', value: LengthSection): LengthSpec =>
-    lengthSpec(loaded, ['workload', 'content', field], value);
+    lengthSpec(loaded, [...path, field], value);
   if (section.kind === 'independent') {
     return {
       kind: 'independent',
@@ -99,7 +147,7 @@ function promptSpec(loaded: LoadedScenario, section: ContentSection): PromptSpec
   };
 }
 
-function lengthSpec(loaded: LoadedScenario, path: readonly string[], section: LengthSection): LengthSpec {
+function lengthSpec(loaded: LoadedScenario, path: readonly PropertyKey[], section: LengthSection): LengthSpec {
   if (typeof section === 'number') return { kind: 'fixed', tokens: section };
   switch (section.distribution) {
     case 'fixed':
@@ -125,12 +173,12 @@ function lengthSpec(loaded: LoadedScenario, path: readonly string[], section: Le
   }
 }
 
-function checkOrder(loaded: LoadedScenario, path: readonly string[], range: { min: number; max: number }): void {
+function checkOrder(loaded: LoadedScenario, path: readonly PropertyKey[], range: { min: number; max: number }): void {
   if (range.max >= range.min) return;
   loaded.fail([...path, 'max'], `${range.max} is not allowed; allowed: at least min (${range.min})`);
 }
 
-function lengthFile(loaded: LoadedScenario, path: readonly string[], file: string): LengthSpec {
+function lengthFile(loaded: LoadedScenario, path: readonly PropertyKey[], file: string): LengthSpec {
   const found = beside(loaded, file);
   let text: string;
   try {

@@ -29,7 +29,7 @@ export function describeRun(spec: RunSpec): Record<string, unknown> {
 }
 
 function describeWorkload(workload: RunWorkload): Record<string, unknown> {
-  if (workload.kind === 'generated') return { ...workload };
+  if (workload.kind !== 'trace') return { ...workload };
   return {
     kind: 'trace',
     file: basename(workload.path),

@@ -1,5 +1,6 @@
 import { openTrace } from '../../replay/open-trace.ts';
 import { generatedWorkload } from '../simulation/generated-workload.ts';
+import { mixedWorkload } from '../simulation/mixed-workload.ts';
 import { uniformSource } from '../simulation/random.ts';
 import { type Workload, WorkloadRequest } from '../simulation/workload.ts';
 import type { PriorityShare, RunSpec } from './run-spec.ts';
@@ -8,6 +9,7 @@ import type { PriorityShare, RunSpec } from './run-spec.ts';
 export function openWorkload(spec: RunSpec): Workload {
   const { workload, seed } = spec;
   if (workload.kind === 'trace') return openTrace(workload.path, workload.options);
+  if (workload.kind === 'mixed') return mixedWorkload(workload.streams, workload.requestsMax, seed);
   const generated = generatedWorkload(workload.spec, seed);
   const [first, ...others] = workload.priorities;
   if (first === undefined || (others.length === 0 && first.priority === workload.spec.priority)) return generated;

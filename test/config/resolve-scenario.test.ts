@@ -240,6 +240,29 @@ describe('workloads', () => {
     });
   });
 
+  it('a mixed workload has its streams in their times, and each is checked', () => {
+    const one = 'content: {kind: independent, prompt_tokens: 100, output_tokens: 10}';
+    const chat = `{name: chat, arrivals: {process: poisson, requests_per_second: 4}, ${one}}`;
+    const mixed = (burst: string, limits = '{duration: 1h}') =>
+      resolved(
+        `name: x\ndescription: d\nmodel: {name: llama-3.1-8b}\ndevice: {name: h100-sxm-80gb}\nlimits: ${limits}\n` +
+          `workload: {kind: mixed, streams: [${chat}, {name: burst, ${one}, ${burst}}]}`,
+        { workload: { rateScale: 2 } },
+      ).workload;
+    const rate = 'arrivals: {process: poisson, requests_per_second: 50}';
+    expect(mixed(`${rate}, from: 10min, to: 11min, priority: 5`)).toMatchObject({
+      kind: 'mixed',
+      streams: [
+        { name: 'chat', fromNs: 0, spec: { durationS: 3600, priority: 0, arrivals: { ratePerS: 8 } } },
+        { name: 'burst', fromNs: 600e9, spec: { durationS: 60, priority: 5, arrivals: { ratePerS: 100 } } },
+      ],
+    });
+    expect(() => mixed(`${rate}, from: 10min, to: 9min`)).toThrow('streams[1].to: 9min is not allowed; allowed: later');
+    expect(() => mixed(`${rate}, from: 2h`)).toThrow('streams[1].from: 2h is not allowed; allowed: before limits');
+    expect(() => mixed(rate, '{}')).toThrow('streams[0]: has no end; allowed: to, or limits');
+    expect(() => mixed('arrivals: {process: closed-loop, concurrency: 3}')).toThrow('streams[1].arrivals: closed-loop');
+  });
+
   it('lengths come from distributions and files', () => {
     const lengths = (yaml: string) => {
       const { workload } = resolved(scenarioText('', ['prompt_tokens: 100', `prompt_tokens: ${yaml}`]));
