@@ -4,6 +4,7 @@ export type AlertLabels = Readonly<Record<string, string>>;
 
 /** What an alert is in, as a number so that a day of them fits an array. */
 export const ALERT_STATE = { inactive: 0, pending: 1, firing: 2 } as const;
+export type AlertState = keyof typeof ALERT_STATE;
 
 /** From the first evaluation that found an alert's condition to the first one that did not. Times as in the history, seconds. */
 export interface AlertInterval {
@@ -33,6 +34,19 @@ export interface AlertHistory {
   /** By alert in the order of the rules, then by time. */
   readonly intervals: readonly AlertInterval[];
   readonly samples: readonly AlertSamples[];
+}
+
+/** An alert went from one state to another. */
+export interface AlertTransition {
+  readonly alert: string;
+  readonly severity: AlertSeverity;
+  readonly labels: AlertLabels;
+  readonly from: AlertState;
+  readonly to: AlertState;
+  readonly timeSeconds: number;
+  /** Of the condition's element; the last one, when it is over. */
+  readonly value: number;
+  readonly summary: string;
 }
 
 /** An alert that is pending or firing now. */
