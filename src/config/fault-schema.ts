@@ -29,6 +29,30 @@ export const faultSchema = z
       .describe('Thermal throttling or a noisy neighbour'),
     z
       .strictObject({
+        kind: z.literal('failing'),
+        ...window,
+        every: duration('Time between two failures; a device that was idle fails once'),
+        message: z
+          .string()
+          .min(1)
+          .max(200)
+          .describe('What logs and clients are told')
+          .default('injected fault: failing'),
+      })
+      .describe('Now and then a step fails and its sequences are lost: bad memory, a loose link'),
+    z
+      .strictObject({
+        kind: z.literal('acceptance'),
+        ...window,
+        rates: z
+          .array(z.number().min(0).max(1))
+          .min(1)
+          .max(128)
+          .describe('In place of acceptance_rates of the section speculation'),
+      })
+      .describe('The drafts fit the text worse, or better; simulations only'),
+    z
+      .strictObject({
         kind: z.literal('unhealthy'),
         ...window,
         gpu: z.int().min(0).max(63).describe('Which device; without it all').optional(),
@@ -51,6 +75,11 @@ export const faultSchema = z
         blocks: z.int().min(1).max(1e9).describe('KV blocks that are taken and never come back'),
       })
       .describe('A leak of KV blocks; full checks of the invariants, which forbid it, are off in such a run'),
+    z
+      .strictObject({ kind: z.literal('process-down'), ...window })
+      .describe(
+        'The process of the server dies and is there again at the end: what runs fails, what arrives is refused, metrics cannot be scraped and begin anew; simulations only',
+      ),
   ])
   .describe('A trouble of the device or of the host');
 
@@ -66,7 +95,12 @@ export function faultOf(section: FaultSection): DeviceFault | HostFault {
     case 'slow-host':
       return { kind: section.kind, ...window, factor: section.factor };
     case 'hang':
-      return { kind: 'hang', ...window };
+    case 'process-down':
+      return { kind: section.kind, ...window };
+    case 'failing':
+      return { kind: 'failing', ...window, everyNs: durationNs(section.every), message: section.message };
+    case 'acceptance':
+      return { kind: 'acceptance', ...window, rates: section.rates };
     case 'unhealthy':
       return { kind: 'unhealthy', ...window, gpu: section.gpu ?? null };
   }

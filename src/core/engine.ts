@@ -66,6 +66,8 @@ export class Engine implements StepDone, Task {
   private readonly stepsMax: number;
   private arrivals = 0;
   private wakeArmed = false;
+  /** Its process is down: requests find no device. */
+  down = false;
   /** Why no request is taken any more; null while they are. */
   private refusal: 'draining' | 'device-lost' | null = null;
   private nextCheckNs: number;
@@ -110,7 +112,8 @@ export class Engine implements StepDone, Task {
     const n = request.sampling.n;
     this.totals.requests++;
     this.totals.injected += n;
-    const reason = this.refusal ?? rejectionOf(request, this.config, nowNs, this.scheduler.waiting.size + this.held);
+    const refusal = this.down ? 'device-lost' : this.refusal;
+    const reason = refusal ?? rejectionOf(request, this.config, nowNs, this.scheduler.waiting.size + this.held);
     if (reason !== null) this.events?.rejected(request, reason, nowNs);
     let leader: Sequence | null = null;
     for (let index = 0; index < n; index++) {

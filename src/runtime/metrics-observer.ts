@@ -1,5 +1,6 @@
 import { type Engine, type EngineEvents, EventFanout, PRIORITY, type Task, type VirtualClock } from '../core/index.ts';
 import {
+  auditBlocks,
   createMetricsPage,
   EngineMetrics,
   GatewayMetrics,
@@ -9,16 +10,24 @@ import {
   type MetricsPage,
   MetricsSnapshot,
 } from '../observability/index.ts';
-import type { RunObserver } from './run-spec.ts';
+import type { RunObserver, RunSpec } from './run-spec.ts';
 
 export interface MetricsObserverOptions {
   /** Simulated time between two samples, seconds; default 15, a usual scrape interval. */
   readonly intervalSeconds?: number;
   /** Of `engine_info`: model and version. */
   readonly labels?: InfoLabels;
+  /** When the process is down: scrapes fail, and metrics begin anew when it is back. */
+  readonly outages?: readonly Outage[];
+}
+
+export interface Outage {
+  readonly fromNs: number;
+  readonly toNs: number;
 }
 
 const INTERVAL_SECONDS = 15;
+const AUDIT_NS = 60e9;
 
 /**
  * The metrics of a simulated run, as a Prometheus that scrapes a server would have them: the same page, filled by the same
@@ -32,40 +41,67 @@ export class MetricsObserver implements RunObserver, Task {
   private readonly snapshot = new MetricsSnapshot();
   private readonly intervalNs: number;
   private readonly labels: InfoLabels;
+  private readonly outages: readonly Outage[];
   private metrics: EngineMetrics | null = null;
-  private clock: VirtualClock | null = null;
+  private engine: Engine | null = null;
   private ended: () => boolean = () => true;
   private samples = 0;
+  private auditDueNs = AUDIT_NS;
 
   constructor(options: MetricsObserverOptions = {}) {
     const intervalSeconds = options.intervalSeconds ?? INTERVAL_SECONDS;
     this.intervalNs = Math.round(intervalSeconds * 1e9);
     this.labels = { backend: 'simulator', ...options.labels };
+    this.outages = options.outages ?? [];
     this.history = new MetricsHistory({ rowsMax: Number.POSITIVE_INFINITY, intervalSeconds });
     this.events = new EventFanout(this.listeners);
   }
 
   attach(engine: Engine, clock: VirtualClock, ended: () => boolean): void {
-    this.clock = clock;
+    this.engine = engine;
     this.ended = ended;
-    this.metrics = new EngineMetrics(this.page, {
-      config: engine.config,
-      backend: engine.backend,
-      labels: this.labels,
-    });
-    this.metrics.attach(engine);
-    this.listeners.push(this.metrics, new GatewayOutcomes(new GatewayMetrics(this.page)));
+    this.begin();
     this.run(clock.nowNs());
   }
 
   /** A sample is due. */
   run(nowNs: number): void {
-    this.metrics!.sample(nowNs);
-    this.snapshot.take(this.page);
-    this.history.add(nowNs / 1e9, this.snapshot.cells);
-    this.history.info = this.page.getInfo();
+    if (this.outages.some(({ fromNs, toNs }) => nowNs >= fromNs && nowNs < toNs)) {
+      this.history.addDown(nowNs / 1e9);
+    } else {
+      if (nowNs >= this.auditDueNs) this.audit(nowNs);
+      this.metrics!.sample(nowNs);
+      this.snapshot.take(this.page);
+      this.history.add(nowNs / 1e9, this.snapshot.cells);
+      this.history.info = this.page.getInfo();
+    }
     if (this.samples > 0 && this.ended()) return;
+    const { clock } = this.engine!;
     // From the count, so that intervals add up exactly.
-    this.clock!.at(++this.samples * this.intervalNs, PRIORITY.sample, this);
+    const nextNs = ++this.samples * this.intervalNs;
+    for (const { toNs } of this.outages) {
+      if (toNs > nowNs && toNs <= nextNs) clock.at(toNs, PRIORITY.fault, { run: () => this.begin() });
+    }
+    clock.at(nextNs, PRIORITY.sample, this);
   }
+
+  /** A process has begun: its counters are 0. */
+  private begin(): void {
+    this.page.cells.set(createMetricsPage().cells);
+    const { config, backend } = this.engine!;
+    this.metrics = new EngineMetrics(this.page, { config, backend, labels: this.labels });
+    this.metrics.attach(this.engine!);
+    this.listeners.splice(0, 2, this.metrics, new GatewayOutcomes(new GatewayMetrics(this.page)));
+  }
+
+  private audit(nowNs: number): void {
+    this.auditDueNs = nowNs + AUDIT_NS;
+    const { orphaned, mismatched } = auditBlocks(this.engine!);
+    this.metrics!.audited(orphaned, mismatched);
+  }
+}
+
+/** The times of a run's faults in which its process is down. */
+export function outagesOf(faults: RunSpec['faults']): Outage[] {
+  return faults.filter((fault) => fault.kind === 'process-down');
 }

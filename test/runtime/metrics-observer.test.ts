@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { cellOf, type MetricsHistory } from '../../src/observability/index.ts';
-import { MetricsObserver } from '../../src/runtime/metrics-observer.ts';
+import { MetricsObserver, outagesOf } from '../../src/runtime/metrics-observer.ts';
 import { runSimulation } from '../../src/runtime/run-simulation.ts';
 import type { RunSpec } from '../../src/runtime/run-spec.ts';
 import { CHAT, scenario } from './scenarios.ts';
@@ -10,7 +10,8 @@ const TIGHT = '{num_gpu_blocks: 600, admission_policy: as-needed, watermark: 0, 
 const FAULTS = '[{kind: sticky, at: 6s}, {kind: slow, from: 8s, to: 10s, factor: 3}]';
 
 async function metered(spec: RunSpec, intervalSeconds?: number) {
-  const observer = new MetricsObserver(intervalSeconds === undefined ? {} : { intervalSeconds });
+  const interval = intervalSeconds === undefined ? {} : { intervalSeconds };
+  const observer = new MetricsObserver({ ...interval, outages: outagesOf(spec.faults) });
   const outcome = await runSimulation(spec, { observers: [observer] });
   return { outcome, history: observer.history };
 }
@@ -61,5 +62,36 @@ describe('metrics of a simulated run', () => {
     const preempted = (reason: string) => last(history, cellOf('scheduler_preemptions_total', reason));
     expect(preempted('memory_pressure')).toBe(preemptions.memoryPressure);
     expect(history.info).toMatchObject({ backend: 'simulator' });
+  });
+
+  it('of a process that dies are gone, and begin anew with the next one', async () => {
+    const spec = scenario({ faults: '[{kind: process-down, from: 5s, to: 11s}]' });
+    const { outcome, history } = await metered(spec, 2);
+    const { requests } = outcome.run;
+    expect(requests.failed).toBeGreaterThan(0);
+    expect(requests.rejected).toBeGreaterThan(30);
+    const ups = Array.from({ length: history.length }, (_, row) => history.up(row));
+    expect(ups).toEqual(ups.map((_, row) => row < 3 || row > 5));
+    const received = cellOf('gateway_requests_received_total');
+    const before = history.value(2, received);
+    expect(before).toBeGreaterThan(20);
+    expect(history.value(6, received)).toBeLessThan(20);
+    const success = cellOf('gateway_requests_total', 'success');
+    expect(last(history, received)).toBe(last(history, success));
+    expect(before + last(history, received)).toBeLessThan(requests.injected - 30);
+    const first = cellOf('decode_tokens_total');
+    expect(history.value(6, first)).toBeLessThan(history.value(2, first));
+  });
+
+  it('show what an audit found, once a minute, until the process begins anew', async () => {
+    const workload = `{kind: generated, arrivals: {process: poisson, requests_per_second: 1}, content: ${CHAT}}`;
+    const faults = '[{kind: kv-leak, at: 100s, blocks: 7}, {kind: process-down, from: 200s, to: 210s}]';
+    const { history } = await metered(scenario({ workload, faults, limits: '{duration: 5min}' }));
+    const at = (seconds: number, cell: number) => history.value(seconds / 15, cell);
+    const orphaned = cellOf('kv_cache_orphaned_blocks');
+    expect([0, 60, 105, 120, 195, 210, 240, 270].map((seconds) => at(seconds, orphaned))).toEqual([
+      0, 0, 0, 7, 7, 0, 0, 0,
+    ]);
+    expect(at(195, cellOf('kv_cache_audits_total'))).toBe(3);
   });
 });

@@ -19,14 +19,15 @@ export class AcceptanceProcess {
     this.probabilities = probabilities;
   }
 
-  /** Accepted among `drafts` drafts for the outputs after the first `outputTokens` ones. */
-  accepted(sequence: Sequence, outputTokens: number, drafts: number): number {
-    const last = this.probabilities.length - 1;
+  /** Accepted among `drafts` drafts for the outputs after the first `outputTokens` ones; `instead`: probabilities of the moment. */
+  accepted(sequence: Sequence, outputTokens: number, drafts: number, instead: readonly number[] | null = null): number {
+    const probabilities = instead ?? this.probabilities;
+    const last = probabilities.length - 1;
     // Sequences of one request (n > 1) have draws of their own.
     const position = outputTokens ^ (sequence.index << 24);
     let count = 0;
     while (count < drafts) {
-      const p = this.probabilities[count < last ? count : last]!;
+      const p = probabilities[count < last ? count : last]!;
       if (this.rng.draw(RNG_STREAM.acceptance, sequence.request.id, position + count) >= p) break;
       count++;
     }

@@ -8,10 +8,25 @@ export type DeviceFault =
   | { readonly kind: 'slow'; readonly fromNs: number; readonly toNs: number; readonly factor: number }
   /** No step ends in the window: what would have ended in it ends with it (a kernel that waits for a lost message). */
   | { readonly kind: 'hang'; readonly fromNs: number; readonly toNs: number }
+  /** Every `everyNs` a step fails as `sticky` does (bad memory, hit now and then); an idle device fails once. */
+  | {
+      readonly kind: 'failing';
+      readonly fromNs: number;
+      readonly toNs: number;
+      readonly everyNs: number;
+      readonly message: string;
+    }
+  /** Drafts are accepted with these probabilities instead of those of the run; see `AcceptanceProcess`. */
+  | { readonly kind: 'acceptance'; readonly fromNs: number; readonly toNs: number; readonly rates: readonly number[] }
   /** Telemetry reports these GPUs as unhealthy; null = all of them. */
   | { readonly kind: 'unhealthy'; readonly fromNs: number; readonly toNs: number; readonly gpu: number | null };
 
-type Failure = Extract<DeviceFault, { atNs: number }>;
+/** Of one recurring fault. */
+const FAILURES_MAX = 100_000;
+
+type Failure = Extract<DeviceFault, { atNs: number }> & { readonly recurring?: true };
+type Failing = Extract<DeviceFault, { kind: 'failing' }>;
+type Acceptance = Extract<DeviceFault, { kind: 'acceptance' }>;
 type Slow = Extract<DeviceFault, { kind: 'slow' }>;
 type Hang = Extract<DeviceFault, { kind: 'hang' }>;
 type Unhealthy = Extract<DeviceFault, { kind: 'unhealthy' }>;
@@ -25,6 +40,7 @@ export class FaultSchedule {
   private readonly failures: Failure[];
   private readonly slows: Slow[];
   private readonly hangs: Hang[];
+  private readonly acceptances: Acceptance[];
   private readonly unhealthy: Unhealthy[];
   private failureIndex = 0;
   private lost: Failure | null = null;
@@ -36,9 +52,11 @@ export class FaultSchedule {
   /** Throws ConfigError that names the fault and its field. */
   constructor(faults: readonly DeviceFault[]) {
     faults.forEach(check);
-    this.failures = faults.filter(isFailure).sort((a, b) => a.atNs - b.atNs);
+    const recurring = faults.filter((fault): fault is Failing => fault.kind === 'failing').flatMap(failuresOf);
+    this.failures = [...faults.filter(isFailure), ...recurring].sort((a, b) => a.atNs - b.atNs);
     this.slows = faults.filter((fault): fault is Slow => fault.kind === 'slow');
     this.hangs = faults.filter((fault): fault is Hang => fault.kind === 'hang');
+    this.acceptances = faults.filter((fault): fault is Acceptance => fault.kind === 'acceptance');
     this.unhealthy = faults.filter((fault): fault is Unhealthy => fault.kind === 'unhealthy');
     this.lostNs = this.failures.find((fault) => fault.kind === 'device-lost')?.atNs ?? Number.POSITIVE_INFINITY;
     this.failureDueNs = this.failures.length === 0 ? Number.POSITIVE_INFINITY : this.failures[0]!.atNs;
@@ -47,7 +65,9 @@ export class FaultSchedule {
   /** Adds a fault to a run that goes on (by hand, on a server); its times lie now or later. Throws ConfigError. */
   add(fault: DeviceFault): void {
     check(fault, this.failures.length + this.slows.length + this.hangs.length + this.unhealthy.length);
-    if (fault.kind === 'slow') {
+    if (fault.kind === 'failing') for (const failure of failuresOf(fault)) this.addFailure(failure);
+    else if (fault.kind === 'acceptance') this.acceptances.push(fault);
+    else if (fault.kind === 'slow') {
       this.slows.push(fault);
       this.factorUntilNs = 0;
     } else if (fault.kind === 'hang') {
@@ -55,17 +75,19 @@ export class FaultSchedule {
     } else if (fault.kind === 'unhealthy') {
       this.unhealthy.push(fault);
     } else {
-      let at = this.failures.length;
-      while (at > this.failureIndex && this.failures[at - 1]!.atNs > fault.atNs) at--;
-      this.failures.splice(at, 0, fault);
-      if (fault.kind === 'device-lost') this.lostNs = Math.min(this.lostNs, fault.atNs);
-      this.failureDueNs = this.lost === null ? this.failures[this.failureIndex]!.atNs : this.failureDueNs;
+      this.addFailure(fault);
     }
   }
 
-  /** Takes the failure that is due; a lost device stays lost. */
-  takeFailure(): Failure {
+  /** Takes the failure that is due in a step that works from `timeNs` on; a lost device stays lost. */
+  takeFailure(timeNs: number): Failure {
     if (this.lost !== null) return this.lost;
+    const { failures } = this;
+    while (failures[this.failureIndex]!.recurring === true) {
+      const following = failures[this.failureIndex + 1];
+      if (following?.recurring !== true || following.atNs > timeNs) break;
+      this.failureIndex++;
+    }
     const failure = this.failures[this.failureIndex++]!;
     if (failure.kind === 'device-lost') this.lost = failure;
     else this.failureDueNs = this.failures[this.failureIndex]?.atNs ?? Number.POSITIVE_INFINITY;
@@ -92,12 +114,27 @@ export class FaultSchedule {
     return end;
   }
 
+  /** Probabilities at `timeNs` in place of those of the run; null = those of the run. Of several the last one counts. */
+  acceptanceRates(timeNs: number): readonly number[] | null {
+    let rates: readonly number[] | null = null;
+    for (const fault of this.acceptances) if (timeNs >= fault.fromNs && timeNs < fault.toNs) rates = fault.rates;
+    return rates;
+  }
+
   healthy(gpu: number, timeNs: number): boolean {
     if (timeNs >= this.lostNs) return false;
     for (const window of this.unhealthy) {
       if ((window.gpu === null || window.gpu === gpu) && timeNs >= window.fromNs && timeNs < window.toNs) return false;
     }
     return true;
+  }
+
+  private addFailure(failure: Failure): void {
+    let at = this.failures.length;
+    while (at > this.failureIndex && this.failures[at - 1]!.atNs > failure.atNs) at--;
+    this.failures.splice(at, 0, failure);
+    if (failure.kind === 'device-lost') this.lostNs = Math.min(this.lostNs, failure.atNs);
+    this.failureDueNs = this.lost === null ? this.failures[this.failureIndex]!.atNs : this.failureDueNs;
   }
 
   private findFactor(timeNs: number): void {
@@ -111,6 +148,16 @@ export class FaultSchedule {
       }
     }
   }
+}
+
+function failuresOf({ fromNs, toNs, everyNs, message }: Failing): Failure[] {
+  const count = Math.ceil((toNs - fromNs) / everyNs);
+  return Array.from({ length: count }, (_, i) => ({
+    kind: 'sticky',
+    atNs: fromNs + i * everyNs,
+    message,
+    recurring: true,
+  }));
 }
 
 function isFailure(fault: DeviceFault): fault is Failure {
@@ -132,6 +179,19 @@ function check(fault: DeviceFault, index: number): void {
         throw new ConfigError(`faults[${index}].factor`, fault.factor, 'a number above 0');
       }
       return;
+    case 'failing':
+      window(fault, index);
+      if (!(fault.everyNs > 0 && (fault.toNs - fault.fromNs) / fault.everyNs <= FAILURES_MAX)) {
+        throw new ConfigError(`faults[${index}].everyNs`, fault.everyNs, `at most ${FAILURES_MAX} failures in all`);
+      }
+      return;
+    case 'acceptance':
+      window(fault, index);
+      for (const rate of fault.rates) {
+        if (!(rate >= 0 && rate <= 1)) throw new ConfigError(`faults[${index}].rates`, rate, 'probabilities in [0, 1]');
+      }
+      if (fault.rates.length === 0) throw new ConfigError(`faults[${index}].rates`, '[]', 'at least one probability');
+      return;
     case 'hang':
     case 'unhealthy':
       window(fault, index);
@@ -141,7 +201,7 @@ function check(fault: DeviceFault, index: number): void {
       throw new ConfigError(
         `faults[${index}].kind`,
         (unknown as { kind: unknown }).kind,
-        'transient, sticky, device-lost, slow, hang or unhealthy',
+        'transient, sticky, device-lost, failing, slow, hang, acceptance or unhealthy',
       );
     }
   }

@@ -1,4 +1,4 @@
-import { type Clock, ConfigError, type Engine, PRIORITY, type Task } from '../../core/index.ts';
+import { type Clock, ConfigError, type Engine, NONE, PRIORITY, type Task } from '../../core/index.ts';
 import { leakBlocks } from './planted-faults.ts';
 
 /** Troubles on the host's side, as data; times in nanoseconds since the run began, windows are [fromNs, toNs). */
@@ -6,10 +6,12 @@ export type HostFault =
   /** The scheduler's own work takes `factor` times as long (a noisy neighbour on the host's cores). */
   | { readonly kind: 'slow-host'; readonly fromNs: number; readonly toNs: number; readonly factor: number }
   /** So many KV blocks are taken at `atNs` and never come back. */
-  | { readonly kind: 'kv-leak'; readonly atNs: number; readonly blocks: number };
+  | { readonly kind: 'kv-leak'; readonly atNs: number; readonly blocks: number }
+  /** The process dies at `fromNs` and serves again from `toNs` on: its requests fail, its memory is new. */
+  | { readonly kind: 'process-down'; readonly fromNs: number; readonly toNs: number };
 
 export function isHostFault(fault: { readonly kind: string }): fault is HostFault {
-  return fault.kind === 'slow-host' || fault.kind === 'kv-leak';
+  return fault.kind === 'slow-host' || fault.kind === 'kv-leak' || fault.kind === 'process-down';
 }
 
 /** Faults after which the engine's laws no longer hold, since they are what the laws forbid. */
@@ -26,6 +28,7 @@ export interface SlowedTimer {
 export class HostFaults {
   /** Tasks that have not run yet; nothing else needs to happen once only they are left. */
   armed = 0;
+  private readonly leaked: number[] = [];
 
   /** Arms all of them. Throws ConfigError that names the fault and its field. Windows that overlap multiply. */
   constructor(faults: readonly HostFault[], engine: Engine, clock: Clock, timer: SlowedTimer) {
@@ -42,7 +45,15 @@ export class HostFaults {
           return;
         case 'kv-leak':
           this.arm(clock, fault.atNs, () => {
-            leakBlocks(engine, fault.blocks);
+            this.leaked.push(...leakBlocks(engine, fault.blocks));
+          });
+          return;
+        case 'process-down':
+          this.arm(clock, fault.fromNs, () => {
+            crash(engine);
+          });
+          this.arm(clock, fault.toNs, () => {
+            restart(engine, this.leaked.splice(0));
           });
       }
     });
@@ -60,6 +71,23 @@ export class HostFaults {
   }
 }
 
+/** The process dies with everything that it was doing; requests are refused from now on. */
+function crash(engine: Engine): void {
+  engine.down = true;
+  const nowNs = engine.clock.nowNs();
+  for (const leader of [...engine.requests.values()]) {
+    for (const sibling of leader.siblings ?? []) engine.end(sibling, 'error', nowNs);
+    engine.end(leader, 'error', nowNs);
+  }
+}
+
+/** A new process has a new pool: nothing is cached, and what the old one had leaked is there again. */
+function restart(engine: Engine, leaked: readonly number[]): void {
+  for (const block of leaked) engine.kv.pool.release(block, NONE, true);
+  engine.kv.resetPrefixCache();
+  engine.down = false;
+}
+
 function check(fault: HostFault, index: number): void {
   const wrong = (field: string, value: unknown, allowed: string) => {
     throw new ConfigError(`faults[${index}].${field}`, value, allowed);
@@ -71,5 +99,6 @@ function check(fault: HostFault, index: number): void {
   }
   if (!(fault.fromNs >= 0)) wrong('fromNs', fault.fromNs, 'nanoseconds of at least 0');
   if (!(fault.toNs > fault.fromNs)) wrong('toNs', fault.toNs, `a time after fromNs (${fault.fromNs})`);
-  if (!(fault.factor > 0 && Number.isFinite(fault.factor))) wrong('factor', fault.factor, 'a number above 0');
+  if (fault.kind === 'slow-host' && !(fault.factor > 0 && Number.isFinite(fault.factor)))
+    wrong('factor', fault.factor, 'a number above 0');
 }

@@ -7,13 +7,14 @@ import { type Engine, NONE, type Sequence } from '../../core/index.ts';
 
 /**
  * Takes up to `count` available blocks in the name of the sequence that has run longest (or of nobody) without writing them
- * into its table: nobody will ever return them. Returns how many were taken.
+ * into its table: nobody will ever return them. Returns those that were taken.
  */
-export function leakBlocks(engine: Engine, count: number): number {
+export function leakBlocks(engine: Engine, count: number): readonly number[] {
   const { pool, cache } = engine.kv;
-  const taken = Math.min(count, pool.available);
-  for (let i = 0; i < taken; i++) {
+  const taken: number[] = [];
+  while (taken.length < count && pool.available > 0) {
     const block = pool.take();
+    taken.push(block);
     if (cache.has(block)) cache.drop(block);
   }
   return taken;

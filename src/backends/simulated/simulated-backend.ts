@@ -239,13 +239,13 @@ export class SimulatedBackend implements Backend {
     const contextMean = plan.decodeContextTokens + (plan.rows * (steps - 1)) / 2;
     submission.bytes = steps * timing.stepBytes(plan, contextMean);
     if (this.writer !== null) this.write(this.writer, plan, result);
-    else if (plan.stepsMax === 1) this.deliver(plan, result);
+    else if (plan.stepsMax === 1) this.deliver(plan, result, begin);
     else if (steps === stepsToEnd) this.markEnds(plan, result, steps);
   }
 
   /** The failure that is due ends the submission when it happens, at the earliest one nanosecond into its device time. */
   private fail(submission: Submission, result: StepResult, faults: FaultSchedule, ready: number): void {
-    const failure = faults.takeFailure();
+    const failure = faults.takeFailure(ready);
     result.fail(failure.kind, failure.message);
     submission.startNs = ready;
     submission.endNs = Math.max(Math.ceil(failure.atNs), ready + 1);
@@ -275,9 +275,9 @@ export class SimulatedBackend implements Backend {
    *
    * A row that ended in the earlier submission is marked as ended with no token that counts.
    */
-  private deliver(plan: StepPlan, result: StepResult): void {
+  private deliver(plan: StepPlan, result: StepResult, begin: number): void {
     if (plan.decodeTokens > plan.decodeRows) {
-      this.deliverDrafts(plan, result);
+      this.deliverDrafts(plan, result, begin);
       return;
     }
     const { samples, sequences, rows } = plan;
@@ -315,15 +315,16 @@ export class SimulatedBackend implements Backend {
     }
   }
 
-  private deliverDrafts(plan: StepPlan, result: StepResult): void {
+  private deliverDrafts(plan: StepPlan, result: StepResult, begin: number): void {
     const { acceptance } = this;
+    const rates = this.faults?.acceptanceRates(begin) ?? null;
     assert(acceptance !== null, 'a backend that gets drafts has an acceptance process');
     for (let row = 0; row < plan.rows; row++) {
       if (plan.samples[row] === 0) continue;
       const sequence = plan.sequences[row]!;
       const drafts = plan.draftTokens[row]!;
       const before = sequence.outputTokens + sequence.placeholders - 1 - drafts;
-      const accepted = acceptance.accepted(sequence, before, drafts);
+      const accepted = acceptance.accepted(sequence, before, drafts, rates);
       result.acceptedDrafts[row] = accepted;
       const endsAt = endOutputToken(sequence.request);
       if (before + accepted + 1 < endsAt) continue;

@@ -112,6 +112,37 @@ describe('slow windows', () => {
   });
 });
 
+describe('a failing device', () => {
+  it('fails a step every so often, and once for the time that it was idle', () => {
+    const driver = new DeviceDriver({
+      faults: [{ kind: 'failing', fromNs: 20_000_000, toNs: 300_000_000, everyNs: 50_000_000, message: 'bad row' }],
+    });
+    const rows = [sequence(1, 100, 1, NEVER)];
+    driver.onEnded = () => {
+      const { endNs } = driver.ended.at(-1)!;
+      if (endNs < 100_000_000) driver.decode(rows);
+      else if (endNs < 200_000_000) driver.clock.at(250_000_000, 0, { run: () => driver.decode(rows) });
+      else if (endNs < 400_000_000) driver.decode(rows);
+    };
+    driver.decode(rows);
+    driver.clock.run();
+    const failures = seen(driver).filter(([status]) => status !== 'ok');
+    expect(failures.map(([, endNs]) => endNs)).toEqual([20_000_000, 70_000_000, 250_000_001, 270_000_000]);
+    expect(failures.every(([status]) => status === 'sticky')).toBe(true);
+  });
+});
+
+describe('acceptance windows', () => {
+  it('give other probabilities inside, the last window where they overlap', () => {
+    const schedule = new FaultSchedule([
+      { kind: 'acceptance', fromNs: 100, toNs: 300, rates: [0.4] },
+      { kind: 'acceptance', fromNs: 200, toNs: 250, rates: [0.1, 0.2] },
+    ]);
+    const at = [99, 100, 200, 249, 250, 300].map((t) => schedule.acceptanceRates(t));
+    expect(at).toEqual([null, [0.4], [0.1, 0.2], [0.1, 0.2], [0.4], null]);
+  });
+});
+
 describe('bad faults name the entry and its field', () => {
   it.each([
     [{ kind: 'transient', atNs: -1, message: '' }, 'faults[1].atNs'],
@@ -119,6 +150,8 @@ describe('bad faults name the entry and its field', () => {
     [{ kind: 'slow', fromNs: 0, toNs: 0, factor: 2 }, 'faults[1].toNs'],
     [{ kind: 'slow', fromNs: 0, toNs: 1, factor: 0 }, 'faults[1].factor'],
     [{ kind: 'unhealthy', fromNs: Number.NaN, toNs: 1, gpu: null }, 'faults[1].fromNs'],
+    [{ kind: 'failing', fromNs: 0, toNs: 1e9, everyNs: 1, message: '' }, 'faults[1].everyNs'],
+    [{ kind: 'acceptance', fromNs: 0, toNs: 1, rates: [0.5, 2] }, 'faults[1].rates'],
     [{ kind: 'melted' }, 'faults[1].kind'],
   ])('%j', (fault, field) => {
     const good: DeviceFault = { kind: 'transient', atNs: 0, message: '' };
