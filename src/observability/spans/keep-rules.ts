@@ -1,0 +1,44 @@
+import { NONE } from '../../core/index.ts';
+import type { SequenceRecord } from './sequence-record.ts';
+
+/** Why a trace was kept, the strongest reason. */
+export const KEEP_REASONS = ['error', 'slow_ttft', 'preempted', 'caller', 'ratio'] as const;
+export type KeepReason = (typeof KEEP_REASONS)[number];
+
+export interface KeepRules {
+  /** Traces with a later first token are kept, ms. */
+  readonly slowTtftMs: number;
+  /** Share of all others that is kept, 0 .. 1, decided by trace id so that every service decides alike. */
+  readonly sampleRatio: number;
+}
+
+/** What a trace is judged by when it is complete. */
+export interface TraceVerdict {
+  readonly traceId: string;
+  readonly failed: boolean;
+  /** Time to the first token or, where none came, to the end; NaN when nothing was generated. */
+  readonly ttftMs: number;
+  readonly preemptions: number;
+  /** null: there was no caller with an opinion. */
+  readonly parentSampled: boolean | null;
+}
+
+/** Why to keep a trace, or null. A caller that does not keep its part is followed but for what an operator must see. */
+export function keepReason(trace: TraceVerdict, rules: KeepRules): KeepReason | null {
+  if (trace.failed) return 'error';
+  if (trace.ttftMs > rules.slowTtftMs) return 'slow_ttft';
+  if (trace.preemptions > 0) return 'preempted';
+  if (trace.parentSampled !== null) return trace.parentSampled ? 'caller' : null;
+  return inRatio(trace.traceId, rules.sampleRatio) ? 'ratio' : null;
+}
+
+/** By the last 52 bits of the id, which W3C Trace Context level 2 has random: kept when they lie in the upper `ratio` of their range. */
+export function inRatio(traceId: string, ratio: number): boolean {
+  return Number.parseInt(traceId.slice(-13), 16) / 2 ** 52 >= 1 - ratio;
+}
+
+/** Time to the first token of a sequence, or to its end where there was none, in the engine's ms. */
+export function ttftMs(record: SequenceRecord): number {
+  if (record.finishReason === 'rejected') return Number.NaN;
+  return ((record.firstTokenNs === NONE ? record.finishedNs : record.firstTokenNs) - record.receivedNs) / 1e6;
+}
