@@ -1,3 +1,5 @@
+import { MISSING_TOOLS } from './prometheus-tools.ts';
+
 /** Folders that tests read from outside the repository: variable, and what skips without it. */
 const FOLDERS = [
   ['TWINFER_DATA', 'tests on the public traces skip'],
@@ -5,14 +7,19 @@ const FOLDERS = [
   ['TWINFER_MODELS', "tests on a real model's tokenizer skip unless ../shared/models is there"],
 ] as const;
 
-/** One line for each folder that is not named: the reporter counts skipped tests, but does not say why they skip. */
-export function skipNotices(environment: Readonly<Record<string, string | undefined>>): string[] {
-  return FOLDERS.filter(([name]) => (environment[name] ?? '') === '').map(
+/** One line for each folder that is not named and each program that is not here: the reporter counts skipped tests, but does not say why. */
+export function skipNotices(
+  environment: Readonly<Record<string, string | undefined>>,
+  missingTools: readonly string[] = [],
+): string[] {
+  const folders = FOLDERS.filter(([name]) => (environment[name] ?? '') === '').map(
     ([name, consequence]) => `${name} is not set: ${consequence}`,
   );
+  const tools = missingTools.map((tool) => `${tool} is not installed: tests that compare with Prometheus skip`);
+  return [...folders, ...tools];
 }
 
 /** Vitest calls this once, before all tests. */
 export function setup(): void {
-  for (const line of skipNotices(process.env)) process.stdout.write(`${line}\n`);
+  for (const line of skipNotices(process.env, MISSING_TOOLS)) process.stdout.write(`${line}\n`);
 }
