@@ -20,6 +20,7 @@ import { faultOf } from './fault-schema.ts';
 import type { LoadedScenario } from './load-scenario.ts';
 import type { OutputSpec, RunSpec, RunWorkload } from './run-spec.ts';
 import { targetOf } from './target-schema.ts';
+import { resolveTiming, type TimingSection } from './timing-schema.ts';
 import { durationNs, sizeBytes } from './units.ts';
 import type { TraceSection } from './workload-schema.ts';
 import { streamSpecs, workloadSpec } from './workload-spec.ts';
@@ -30,6 +31,7 @@ type Changes<T> = { readonly [K in keyof T]?: T[K] | undefined };
 export interface ScenarioOverrides {
   readonly seed?: number | undefined;
   readonly engine?: Changes<EngineSection> | undefined;
+  readonly timing?: Changes<TimingSection> | undefined;
   /** Replays this trace instead of the scenario's workload; relative to the working directory, not to the scenario. */
   readonly tracePath?: string | undefined;
   readonly workload?: Changes<WorkloadOverrides> | undefined;
@@ -61,6 +63,11 @@ export function resolveScenario(loaded: LoadedScenario, overrides: ScenarioOverr
     model,
     device,
     tensorParallel: scenario.device.tensor_parallel_size,
+    timing: resolveTiming(loaded, merged(scenario.timing, overrides.timing ?? {}), {
+      engine: section.profile,
+      device: device.name,
+      model: model.name,
+    }),
     memory,
     engineProfile: section.profile,
     engine: resolveEngine(loaded, section, model, memory),

@@ -18,6 +18,7 @@ export interface RunSpec {
   readonly model: ModelShape;
   readonly device: DeviceSpec;
   readonly tensorParallel: number;
+  readonly timing: TimingSpec;
   /** Memory of each GPU; its blocks are in `engine`. */
   readonly memory: MemoryPlan;
   readonly engineProfile: EngineProfile;
@@ -31,6 +32,17 @@ export interface RunSpec {
   readonly faults: readonly (DeviceFault | HostFault)[];
   readonly targets: readonly Target[];
   readonly output: OutputSpec;
+}
+
+/** Where the times of a run come from. */
+export interface TimingSpec {
+  readonly model: 'calibrated' | 'roofline';
+  /** Path of a device profile; null = the bundled one of the device, if the model is calibrated. */
+  readonly deviceProfile: string | null;
+  /** What the engine adds to the kernels: `twinfer`, `none`, the name of a bundled host profile, or the path of another. */
+  readonly host: string;
+  /** Requests are sampled with top-p or top-k. */
+  readonly samplingFilters: boolean;
 }
 
 export type RunWorkload =

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { engineSchema, speculationSchema } from './engine-schema.ts';
 import { faultSchema } from './fault-schema.ts';
 import { targetSchema } from './target-schema.ts';
+import { timingSchema } from './timing-schema.ts';
 import { duration } from './units.ts';
 import { workloadSchema } from './workload-schema.ts';
 
@@ -75,6 +76,7 @@ export const scenarioSchema = z
       .default(1),
     model: modelSchema,
     device: deviceSchema,
+    timing: timingSchema.default({}),
     engine: engineSchema.default({ profile: 'twinfer' }),
     speculation: speculationSchema.optional(),
     workload: workloadSchema,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
+import { HOST_NAMES } from '../config/timing-schema.ts';
 import type { RunSpec, RunWorkload } from './run-spec.ts';
 
 /** Longer arrays (length distributions) are told apart by their hash. */
@@ -22,6 +23,7 @@ export function describeRun(spec: RunSpec): Record<string, unknown> {
     model: spec.model,
     device: spec.device,
     tensorParallel: spec.tensorParallel,
+    timing: describeTiming(spec),
     acceptanceRates: spec.acceptanceRates,
     faults: spec.faults,
   };
@@ -35,6 +37,16 @@ function describeWorkload(workload: RunWorkload): Record<string, unknown> {
     file: basename(workload.path),
     sha256: fileHash(workload.path),
     options: workload.options,
+  };
+}
+
+/** A profile by its content: it may have been fitted anew since. */
+function describeTiming({ timing }: RunSpec): Record<string, unknown> {
+  const { deviceProfile, host } = timing;
+  return {
+    ...timing,
+    deviceProfile: deviceProfile === null ? null : { file: basename(deviceProfile), sha256: fileHash(deviceProfile) },
+    host: HOST_NAMES.includes(host) ? host : { file: basename(host), sha256: fileHash(host) },
   };
 }
 

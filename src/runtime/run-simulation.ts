@@ -3,15 +3,17 @@ import {
   AcceptanceProcess,
   breaksLaws,
   type DeviceFault,
+  type EngineTiming,
+  engineTiming,
   FaultSchedule,
   FixedProposer,
   HostFaults,
   isHostFault,
   ModelledHostTimer,
-  RooflineTimingModel,
   SimulatedBackend,
 } from '../backends/simulated/index.ts';
-import { CounterRng, Engine, type EngineEvents, EventFanout, VirtualClock } from '../core/index.ts';
+import { CounterRng, Engine, type EngineEvents, EventFanout, type HostTimer, VirtualClock } from '../core/index.ts';
+import { Frontend } from '../simulation/frontend.ts';
 import { RunRecorder } from '../simulation/run-recorder.ts';
 import { summarise } from '../simulation/run-summary.ts';
 import type { Workload } from '../simulation/workload.ts';
@@ -20,6 +22,7 @@ import { openWorkload } from './open-workload.ts';
 import { openOutput, type RunOutput } from './run-output.ts';
 import type { RunHooks, RunOutcome, RunSpec } from './run-spec.ts';
 import { wallNs } from './system-clock.ts';
+import { timingSource, timingSummary } from './timing-source.ts';
 
 /** Longest run of decode steps in one submission. */
 const RUN_STEPS_MAX = 4096;
@@ -51,20 +54,24 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
       blocksUsed: () => engine.kv.pool.used,
       blocksCached: () => engine.kv.blocksCached,
     };
-    const recorder = new RunRecorder({ gauges, digest: spec.output.digest, records: output.records });
+    const source = timingSource(spec);
+    const timing = engineTiming(source, spec.model, spec.device, { ...spec.engine, ...spec });
+    const frontend = source.host === null ? null : new Frontend(source.host);
+    const recorder = new RunRecorder({ gauges, digest: spec.output.digest, records: output.records, frontend });
     const observers = hooks.observers ?? [];
     const listeners: EngineEvents[] = [recorder, ...observers.map((observer) => observer.events)];
     if (output.decisions !== null) listeners.push(output.decisions);
     const events = listeners.length === 1 ? recorder : new EventFanout(listeners);
     const singleSteps = output.decisions !== null || observers.some((observer) => observer.singleSteps === true);
     const hostTimer = new ModelledHostTimer();
-    const { engine, backend } = makeEngine(spec, clock, events, singleSteps, hostTimer);
+    const engineTimer = source.schedulerCosts ? hostTimer : null;
+    const { engine, backend } = makeEngine(spec, { clock, events, timing, hostTimer: engineTimer }, singleSteps);
     const faults = new HostFaults(spec.faults.filter(isHostFault), engine, clock, hostTimer);
     recorder.attach(engine.kv.tables, engine.kv.tableStride);
     output.attach(engine);
-    const feed = new WorkloadFeed(engine, clock, workload);
+    const feed = new WorkloadFeed(engine, clock, workload, frontend);
     let read = false;
-    const ended = () => read && feed.empty && engine.idle;
+    const ended = () => read && feed.delivered && engine.idle;
     for (const observer of observers) observer.attach(engine, clock, ended);
     const workloadRead = () => {
       read = true;
@@ -81,6 +88,7 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
       wallSeconds,
       targets: spec.targets,
       gpuComputeUtilization: run.simulatedNs > 0 ? Math.min(1, backend.busyTotalNs / run.simulatedNs) : null,
+      timing: timingSummary(spec, source, timing.extrapolations),
     });
     const files = await output.close(run, summary);
     const bad = isTrace(workload) ? workload : null;
@@ -101,20 +109,17 @@ function isTrace(workload: Workload): workload is TraceWorkload {
   return 'badRows' in workload;
 }
 
-function makeEngine(
-  spec: RunSpec,
-  clock: VirtualClock,
-  events: EngineEvents,
-  singleSteps: boolean,
-  hostTimer: ModelledHostTimer,
-) {
+interface EngineParts {
+  readonly clock: VirtualClock;
+  readonly events: EngineEvents;
+  readonly timing: EngineTiming;
+  readonly hostTimer: HostTimer | null;
+}
+
+function makeEngine(spec: RunSpec, { clock, events, timing, hostTimer }: EngineParts, singleSteps: boolean) {
   const checkIntervalNs = spec.faults.some(breaksLaws) ? Number.MAX_SAFE_INTEGER : spec.engine.checkIntervalNs;
   const config = { ...spec.engine, checkIntervalNs };
-  const { device, model, tensorParallel, memory } = spec;
-  const timing = new RooflineTimingModel(model, device, config.blockSize, {
-    tensorParallel,
-    tokensPerStepMax: config.tokensPerStepMax,
-  });
+  const { device, tensorParallel, memory } = spec;
   const rates = spec.acceptanceRates;
   const deviceFaults = spec.faults.filter((fault): fault is DeviceFault => !isHostFault(fault));
   const backend = new SimulatedBackend({
@@ -122,7 +127,7 @@ function makeEngine(
     device,
     tensorParallel,
     memory,
-    timing,
+    timing: timing.timing,
     stepsInFlight: config.stepsInFlight,
     stepsMax: config.fastForward ? RUN_STEPS_MAX : 1,
     acceptance: rates === null ? null : new AcceptanceProcess(new CounterRng(spec.seed), rates),

@@ -18,6 +18,7 @@ import { packageVersion } from './package-folder.ts';
 import { EngineThreadLink } from './serving/engine-thread-link.ts';
 import { sampleGateway } from './serving/gateway-sampler.ts';
 import { epochSeconds, wallNs } from './system-clock.ts';
+import { timingSource } from './timing-source.ts';
 import { TokenizerPool } from './tokenizer-pool.ts';
 
 export interface Serving {
@@ -90,6 +91,7 @@ function engineLink(config: ServeConfig, tokenizer: Tokenizer, page: MetricsPage
       model: run.model,
       device: run.device,
       tensorParallel: run.tensorParallel,
+      timing: timingSource(run),
       memory: run.memory,
       faults: run.faults,
       seed: run.seed,

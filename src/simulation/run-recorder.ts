@@ -12,6 +12,7 @@ import {
   type WaitReason,
 } from '../core/index.ts';
 import { type DigestMode, RunDigest } from './digest.ts';
+import type { Frontend } from './frontend.ts';
 import { LatencySeries, type LatencySummary } from './latency-series.ts';
 import type { RequestRecords } from './report/request-records.ts';
 import { RequestBooks, type RequestCounts } from './request-books.ts';
@@ -23,6 +24,8 @@ export interface RunRecorderOptions {
   readonly digest: DigestMode;
   /** Told of every finished sequence; null = nobody wants the records. */
   readonly records: RequestRecords | null;
+  /** What lies between client and engine: TTFT, TPOT and E2E are then the client's. null: nothing does. */
+  readonly frontend?: Frontend | null;
 }
 
 /** The series of a run; each value in nanoseconds. */
@@ -68,6 +71,7 @@ export class RunRecorder implements EngineEvents {
   private readonly gauges: KvGauges;
   private readonly digest: RunDigest;
   private readonly records: RequestRecords | null;
+  private readonly frontend: Frontend | null;
   private readonly timeSeries: TimeSeriesBuilder;
   private readonly requestBooks = new RequestBooks();
   private readonly tokenBooks = new TokenBooks();
@@ -104,6 +108,7 @@ export class RunRecorder implements EngineEvents {
     this.gauges = options.gauges;
     this.digest = new RunDigest(options.digest, options.gauges.blocksTotal);
     this.records = options.records;
+    this.frontend = options.frontend ?? null;
     this.timeSeries = new TimeSeriesBuilder(options.gauges);
   }
 
@@ -248,18 +253,24 @@ export class RunRecorder implements EngineEvents {
 
   /**
    * TTFT: first token - arrival. TPOT: (last token - first token) / (output - 1), from two tokens on. Queue: all its time in
-   * the queue, of sequences that were admitted. E2E: end - arrival, only of those that completed.
+   * the queue, of sequences that were admitted. E2E: end - arrival, only of those that completed. With a frontend arrival, first token and end
+   * are as the client sees them.
    */
   private observe(sequence: Sequence, reason: FinishReason): void {
-    const arrivalNs = sequence.request.arrivalNs;
+    const { frontend } = this;
+    const arrivalNs = sequence.request.arrivalNs - (frontend?.requestNs(sequence.promptTokens) ?? 0);
+    const endDelayNs = frontend?.endNs ?? 0;
     const firstTokenNs = sequence.firstTokenNs;
-    const ttftNs = firstTokenNs !== NONE ? firstTokenNs - arrivalNs : -1;
+    const firstSeenNs = firstTokenNs + (frontend?.takeFirstTokenNs(sequence) ?? 0);
+    const ttftNs = firstTokenNs !== NONE ? firstSeenNs - arrivalNs : -1;
     if (ttftNs >= 0) this.ttft.observe(ttftNs, 1);
     if (sequence.outputTokens >= 2) {
-      this.tpot.observe((sequence.lastTokenNs - firstTokenNs) / (sequence.outputTokens - 1), 1);
+      const lastSeenNs = sequence.lastTokenNs + endDelayNs;
+      const ns = lastSeenNs > firstSeenNs ? lastSeenNs - firstSeenNs : 0;
+      this.tpot.observe(ns / (sequence.outputTokens - 1), 1);
     }
     if (sequence.admittedNs !== NONE) this.queue.observe(sequence.waitedNs, 1);
-    if (reason === 'stop' || reason === 'length') this.e2e.observe(this.nowNs - arrivalNs, 1);
+    if (reason === 'stop' || reason === 'length') this.e2e.observe(this.nowNs + endDelayNs - arrivalNs, 1);
     this.timeSeries.finished(this.nowNs, firstTokenNs, ttftNs);
   }
 

@@ -14,6 +14,17 @@ export interface RunContext {
   readonly targets: readonly Target[];
   /** Mean over the run, 0 .. 1; null when the backend reported none. */
   readonly gpuComputeUtilization: number | null;
+  readonly timing: TimingSummary;
+}
+
+/** Where the run's times come from. */
+export interface TimingSummary {
+  readonly model: 'calibrated' | 'roofline';
+  readonly device: string;
+  /** What the engine adds to the kernels; the name of an engine, or `twinfer` or `none`. */
+  readonly host: string;
+  /** Parts of the model that lie outside of the measured tables, in words. */
+  readonly extrapolations: readonly string[];
 }
 
 /**
@@ -24,6 +35,7 @@ export interface RunSummary {
   readonly scenario: string;
   readonly seed: number;
   readonly digest: string;
+  readonly timing: TimingSummary;
   readonly wallSeconds: number;
   readonly simulatedSeconds: number;
   /** Ended requests per second of wall time: the simulator's own speed. */
@@ -90,6 +102,7 @@ export function summarise(run: RecordedRun, context: RunContext): RunSummary {
     scenario: context.scenario,
     seed: context.seed,
     digest: run.digest,
+    timing: context.timing,
     wallSeconds: context.wallSeconds,
     simulatedSeconds: seconds,
     requestsPerWallSecond: context.wallSeconds > 0 ? requests.injected / context.wallSeconds : 0,

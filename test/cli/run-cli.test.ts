@@ -190,6 +190,7 @@ describe('a run', () => {
       'scenario',
       'seed',
       'digest',
+      'timing',
       'wallSeconds',
       'simulatedSeconds',
       'requestsPerWallSecond',

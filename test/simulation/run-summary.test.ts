@@ -11,6 +11,7 @@ const CONTEXT: RunContext = {
   wallSeconds: 0.5,
   targets: [],
   gpuComputeUtilization: null,
+  timing: { model: 'roofline', device: 'H100-SXM-80GB', host: 'twinfer', extrapolations: [] },
 };
 
 function run(finish: (recorder: RunRecorder) => void): RecordedRun {
@@ -37,7 +38,7 @@ describe('summarise', () => {
   it('has exactly the documented keys, in their order', () => {
     const summary = summarise(oneCompleted(), CONTEXT);
     expect(Object.keys(summary)).toEqual(
-      'scenario,seed,digest,wallSeconds,simulatedSeconds,requestsPerWallSecond,steps,sequenceSteps,requests,tokens,latencySeconds,throughput,kv,preemptions,books'.split(
+      'scenario,seed,digest,timing,wallSeconds,simulatedSeconds,requestsPerWallSecond,steps,sequenceSteps,requests,tokens,latencySeconds,throughput,kv,preemptions,books'.split(
         ',',
       ),
     );
@@ -46,6 +47,12 @@ describe('summarise', () => {
        "scenario": "string",
        "seed": "number",
        "digest": "string",
+       "timing": {
+        "model": "string",
+        "device": "string",
+        "host": "string",
+        "extrapolations": "object"
+       },
        "wallSeconds": "number",
        "simulatedSeconds": "number",
        "requestsPerWallSecond": "number",

@@ -16,7 +16,10 @@ export interface TimingSource {
   readonly host: EngineHostProfile | null;
   /** Requests are sampled with top-p or top-k. */
   readonly samplingFilters: boolean;
-  /** Twinfer's own scheduler takes its modelled time; else the host profile has all of it, or nothing does. */
+  /**
+   * The scheduler takes the modelled time of Twinfer's own: microseconds, which two steps in flight hide. What vLLM's takes is in the host
+   * profile.
+   */
   readonly schedulerCosts: boolean;
 }
 

@@ -3,16 +3,17 @@ import type { DeviceSpec } from '../../backends/simulated/device.ts';
 import {
   type AnswerText,
   type DeviceFault,
+  engineTiming,
   FaultSchedule,
   type HostFault,
   isHostFault,
   type MemoryPlan,
   ModelledHostTimer,
   type ModelShape,
-  RooflineTimingModel,
   SimulatedBackend,
   SyntheticProbabilities,
   TextWriter,
+  type TimingSource,
 } from '../../backends/simulated/index.ts';
 import { type EngineConfig, VirtualClock } from '../../core/index.ts';
 import type { AdminCall, InjectedFault } from '../../gateway/engine-link.ts';
@@ -31,6 +32,7 @@ export interface EngineThreadOptions {
   readonly model: ModelShape;
   readonly device: DeviceSpec;
   readonly tensorParallel: number;
+  readonly timing: TimingSource;
   readonly memory: MemoryPlan;
   readonly faults: readonly (DeviceFault | HostFault)[];
   readonly seed: number;
@@ -93,10 +95,8 @@ class EngineThread {
     this.reports = new ReportWriter(logprobSource(options.vocabularySize));
     this.faults = new FaultSchedule(options.faults.filter((fault): fault is DeviceFault => !isHostFault(fault)));
     const { engine: config, memory, model, device, tensorParallel } = options;
-    const timing = new RooflineTimingModel(model, device, config.blockSize, {
-      tensorParallel,
-      tokensPerStepMax: config.tokensPerStepMax,
-    });
+    // What lies between client and engine is the gateway itself.
+    const { timing } = engineTiming(options.timing, model, device, { ...config, tensorParallel });
     const backend = new SimulatedBackend({
       clock: this.clock,
       device,
@@ -119,7 +119,7 @@ class EngineThread {
       backend,
       clock: this.clock,
       pacer: this.pacer,
-      hostTimer: new ModelledHostTimer(),
+      hostTimer: options.timing.schedulerCosts ? new ModelledHostTimer() : null,
       reports: this.reports,
       events: [this.metrics, this.device],
     });

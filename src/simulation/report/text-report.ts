@@ -7,7 +7,13 @@ import { countText, durationText, numberText, percentText } from './quantities.t
 
 /** The result of a run for the eye: latencies, throughput, queues and KV, books, targets. Plain text, no colour. */
 export function textReport(run: RecordedRun, summary: RunSummary): string {
-  const parts = [headline(summary), latencyTable(summary), figuresTable(run, summary), booksTable(run, summary)];
+  const parts = [
+    headline(summary),
+    timingLines(summary),
+    latencyTable(summary),
+    figuresTable(run, summary),
+    booksTable(run, summary),
+  ];
   if (summary.targets !== undefined) parts.push(targetsTable(summary.targets));
   parts.push(`digest ${summary.digest} (${run.digestMode}), seed ${summary.seed}`);
   return parts.join('\n\n') + '\n';
@@ -19,6 +25,13 @@ function headline(summary: RunSummary): string {
     `${durationText(summary.simulatedSeconds)} simulated in ${durationText(summary.wallSeconds)} ` +
     `(${numberText(summary.requestsPerWallSecond)} requests/s of wall time)`
   );
+}
+
+/** What the times are worth: where they come from, and what was not measured. */
+function timingLines({ timing }: RunSummary): string {
+  const from = `Timing    ${timing.model}, ${timing.device}, host ${timing.host}`;
+  if (timing.extrapolations.length === 0) return from;
+  return `${from}\nBeyond the measured tables: ${timing.extrapolations.join('; ')}`;
 }
 
 const LATENCY_ROWS = [

@@ -45,6 +45,7 @@ export function sampleRun(scenario = 'sample'): { run: RecordedRun; summary: Run
       { metric: 'prefix_hit_ratio', statistic: null, above: 0.9, below: null },
     ],
     gpuComputeUtilization: null,
+    timing: { model: 'calibrated', device: 'H100-SXM-80GB', host: 'vllm-0.15', extrapolations: [] },
   });
   return { run, summary };
 }
