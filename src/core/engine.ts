@@ -7,12 +7,14 @@ import { InvariantError, type RejectionReason } from './errors.ts';
 import type { EngineEvents } from './events.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 import type { HostTimer } from './host-timer.ts';
+import { HostWork } from './host-work.ts';
 import { NONE } from './ids.ts';
 import { checkEngine } from './invariants.ts';
 import { KvCache } from './kv-cache.ts';
 import { rejectionOf } from './rejection.ts';
 import type { Request } from './request.ts';
 import { RunGrowth } from './run-growth.ts';
+import { runLength } from './run-length.ts';
 import { Scheduler } from './scheduler.ts';
 import { type FinishReason, Sequence } from './sequence.ts';
 import type { DraftProposer } from './speculation.ts';
@@ -63,6 +65,7 @@ export class Engine implements StepDone, Task {
   private nextPlan = 0;
   private nextStepId = 0;
   private readonly growth: RunGrowth;
+  private readonly host: HostWork | null;
   private readonly stepsMax: number;
   private arrivals = 0;
   private wakeArmed = false;
@@ -81,7 +84,8 @@ export class Engine implements StepDone, Task {
     this.clock = options.clock;
     this.events = options.events ?? null;
     this.kv = new KvCache(config);
-    this.scheduler = new Scheduler(config, this.kv, options.proposer ?? null, this.events, options.hostTimer ?? null);
+    this.host = options.hostTimer ? new HostWork(options.hostTimer, this.events) : null;
+    this.scheduler = new Scheduler(config, this.kv, options.proposer ?? null, this.events, this.host);
     this.growth = new RunGrowth(this.kv, config.sequencesMax);
     const runs =
       config.fastForward &&
@@ -220,8 +224,10 @@ export class Engine implements StepDone, Task {
       assert(this.inFlight.length > 0, 'work that waits is planned when no step is in flight');
       return false;
     }
-    plan.stepsMax = this.runLength(plan);
+    const building = this.host?.start() ?? 0;
+    plan.stepsMax = runLength(plan, scheduler, this.growth, this.stepsMax, this.lastEndNs);
     if (plan.tokenIds.length > 0) fillTokenIds(plan);
+    this.host?.built(plan, building);
     this.events?.stepPlanned(plan, scheduler.waiting.size, scheduler.swapped.size, scheduler.waitReason, nowNs);
     const result = this.results[this.nextPlan]!;
     result.reset(plan.rows);
@@ -237,6 +243,7 @@ export class Engine implements StepDone, Task {
     assert(this.inFlight[0] === plan, 'submissions end in the order in which they were made');
     this.inFlight.shift();
     const endNs = this.clock.nowNs();
+    const collecting = this.host?.start() ?? 0;
     if (result.status === 'ok') {
       assert(!this.recovering, 'what is behind a failed submission fails as well');
       const steps = result.stepsRun;
@@ -261,6 +268,7 @@ export class Engine implements StepDone, Task {
       this.recovering = this.inFlight.length > 0;
     }
     if (this.inFlight.length === 0) this.recovering = false;
+    this.host?.collected(plan.rows, result.stepsRun, collecting);
     // Not the clean slate of `restart`: swaps of a plan that found no row are kept by it.
     plan.swapOutCount = 0;
     if (endNs >= this.nextCheckNs) this.check(endNs);
@@ -330,23 +338,6 @@ export class Engine implements StepDone, Task {
     if (leader.state !== 'finished') return;
     if (leader.siblings !== null) for (const sibling of leader.siblings) if (sibling.state !== 'finished') return;
     this.requests.delete(leader.request.id);
-  }
-
-  /** Steps for which the batch surely stays as it is, up to arrivals and ends that only the backend knows. */
-  private runLength(plan: StepPlan): number {
-    const scheduler = this.scheduler;
-    if (this.stepsMax === 1 || plan.decodeRows !== plan.rows || plan.rows !== scheduler.running.length) return 1;
-    if (scheduler.swapped.size > 0) return 1;
-    // Whoever waits must wait for a place in the batch: blocks and budgets may change inside a run.
-    if (scheduler.waiting.size > 0 && scheduler.running.length < this.config.sequencesMax) return 1;
-    let steps = this.stepsMax;
-    for (let row = 0; row < plan.rows; row++) {
-      const sequence = plan.sequences[row]!;
-      if (sequence.lastTokenNs !== this.lastEndNs) return 1;
-      const left = sequence.outputTokensMax - sequence.outputTokens;
-      if (left < steps) steps = left;
-    }
-    return this.growth.stepsThatFit(plan, steps);
   }
 
   private count(plan: StepPlan, steps: number, endNs: number): void {

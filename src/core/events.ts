@@ -32,8 +32,11 @@ export interface EngineEvents {
   evicted(blocks: Int32Array, count: number, nowNs: number): void;
   /** The plan is complete and about to be submitted. `waitReason` is that of the first sequence left waiting. */
   stepPlanned(plan: StepPlan, waiting: number, swapped: number, waitReason: WaitReason | null, nowNs: number): void;
-  /** A phase of the host's own work took `ns`. */
-  hostPhase(phase: HostPhase, ns: number): void;
+  /**
+   * A phase of the host's own work took `ns`, `count` times: once when it was measured, more often when a run of steps is
+   * applied and stands for the later ones.
+   */
+  hostPhase(phase: HostPhase, ns: number, count: number): void;
   /**
    * A submission has ended and its tokens are applied; finished sequences have been reported. `gapRows` rows of each of its
    * steps delivered a token one step after their last one, so that their inter-token gap is the step's own duration plus
@@ -84,8 +87,8 @@ export class EventFanout implements EngineEvents {
     for (const l of this.listeners) l.stepPlanned(plan, waiting, swapped, waitReason, nowNs);
   }
 
-  hostPhase(phase: HostPhase, ns: number): void {
-    for (const l of this.listeners) l.hostPhase(phase, ns);
+  hostPhase(phase: HostPhase, ns: number, count: number): void {
+    for (const l of this.listeners) l.hostPhase(phase, ns, count);
   }
 
   stepFinished(

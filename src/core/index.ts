@@ -1,5 +1,6 @@
 export * from './assert.ts';
 export * from './backend.ts';
+export * from './block-observer.ts';
 export * from './block-pool.ts';
 export * from './clock.ts';
 export * from './engine.ts';

@@ -1,4 +1,5 @@
 import { assert } from './assert.ts';
+import type { BlockObserver } from './block-observer.ts';
 import { BlockPool } from './block-pool.ts';
 import { BlockSlab } from './block-slab.ts';
 import type { EngineConfig } from './engine-config.ts';
@@ -22,6 +23,8 @@ export class KvCache {
   /** Blocks that lost their content since the last `clearEvicted`, in order. */
   evicted = new Int32Array(1024);
   evictedCount = 0;
+  /** Hears which blocks change hands; null = nobody. */
+  observer: BlockObserver | null = null;
   /** Times that blocks came back so far: while it stands still, who lacked blocks lacks them still. */
   releases = 0;
 
@@ -203,6 +206,7 @@ export class KvCache {
     const row = sequence.slot * this.tableStride;
     const hits = this.hitCount;
     this.pool.touchMany(this.hitBlocks, hits, this.tables, row);
+    if (this.observer !== null && hits > 0) this.observer.shared(sequence, this.tables, row, hits);
     const source = this.partialBlock;
     if (source !== NONE) this.pool.touch(source);
     this.setBlocks(sequence, hits);
@@ -239,14 +243,17 @@ export class KvCache {
       plan.addNewBlock(sequence.slot, block, 0);
     }
     this.setBlocks(sequence, sequence.blocks + count);
+    if (this.observer !== null) this.observer.allocated(sequence, this.tables, at, count);
   }
 
   /** Takes one block more; `step` counts inside a run. */
   appendBlock(sequence: Sequence, plan: StepPlan, step: number): void {
     const block = this.pool.take();
     if (this.cache.has(block)) this.evict(block);
-    this.tables[sequence.slot * this.tableStride + sequence.blocks] = block;
+    const at = sequence.slot * this.tableStride + sequence.blocks;
+    this.tables[at] = block;
     this.setBlocks(sequence, sequence.blocks + 1);
+    if (this.observer !== null) this.observer.allocated(sequence, this.tables, at, 1);
     plan.addNewBlock(sequence.slot, block, step);
   }
 
@@ -302,6 +309,9 @@ export class KvCache {
     const fence = this.fencedFrees && sequence.lastStep > stepsDone ? sequence.lastStep : NONE;
     const row = sequence.slot * this.tableStride;
     if (sequence.blocks > 0) this.releases++;
+    if (this.observer !== null && sequence.blocks > 0) {
+      this.observer.freed(sequence, this.tables, row, sequence.blocks);
+    }
     this.pool.releaseMany(this.tables, row, sequence.blocks, fence, this.reuseEmptyFirst);
     this.setBlocks(sequence, 0);
     sequence.cacheBlocks = 0;
@@ -334,6 +344,7 @@ export class KvCache {
       host[i] = this.hostFree[--this.hostFreeCount]!;
       plan.addSwapOut(this.tables[row + i]!, host[i]!);
     }
+    if (this.observer !== null) this.observer.swappedOut(sequence, this.tables, row, count);
     this.release(sequence, stepsDone);
     sequence.hostBlocks = host;
   }
@@ -350,6 +361,7 @@ export class KvCache {
     const row = sequence.slot * this.tableStride;
     this.appendBlocks(sequence, count, plan);
     for (let i = 0; i < host.length; i++) plan.addSwapIn(host[i]!, this.tables[row + i]!);
+    if (this.observer !== null) this.observer.swappedIn(sequence, this.tables, row, host.length);
     for (let i = host.length - 1; i >= 0; i--) this.hostFree[this.hostFreeCount++] = host[i]!;
     sequence.hostBlocks = null;
   }
@@ -374,6 +386,7 @@ export class KvCache {
     }
     this.evicted[this.evictedCount++] = block;
     this.cache.drop(block);
+    if (this.observer !== null) this.observer.evicted(block);
   }
 
   private setBlocks(sequence: Sequence, blocks: number): void {

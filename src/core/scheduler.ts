@@ -3,7 +3,7 @@ import { CapacityGate } from './capacity-gate.ts';
 import { keptDrafts, proposeDrafts } from './draft-rows.ts';
 import type { EngineConfig } from './engine-config.ts';
 import type { EngineEvents, WaitReason } from './events.ts';
-import type { HostTimer } from './host-timer.ts';
+import type { HostWork } from './host-work.ts';
 import { NONE, type SeqSlot } from './ids.ts';
 import type { KvCache } from './kv-cache.ts';
 import { OvercommitRatio } from './overcommit.ts';
@@ -35,7 +35,7 @@ export class Scheduler {
 
   private readonly proposer: DraftProposer | null;
   private readonly events: EngineEvents | null;
-  private readonly host: HostTimer | null;
+  private readonly host: HostWork | null;
   private readonly freeSlots: Int32Array;
   private freeSlotCount: number;
   private readonly lookaheadTokens: number;
@@ -53,7 +53,7 @@ export class Scheduler {
     kv: KvCache,
     proposer: DraftProposer | null,
     events: EngineEvents | null,
-    host: HostTimer | null,
+    host: HostWork | null,
   ) {
     this.config = config;
     this.kv = kv;
@@ -88,26 +88,13 @@ export class Scheduler {
       this.planWaiting(plan);
       return;
     }
-    const began = host.startNs();
+    const began = host.start();
     this.planRunning(plan);
-    this.timed(plan, host, 'allocate_running', plan.rows, began);
-    const admitting = host.startNs();
+    host.phase(plan, 'allocate_running', plan.rows, began);
+    const admitting = host.start();
     const before = plan.rows;
     this.planWaiting(plan);
-    this.timed(plan, host, 'admit_waiting', plan.rows - before, admitting);
-  }
-
-  private timed(
-    plan: StepPlan,
-    host: HostTimer,
-    phase: 'allocate_running' | 'admit_waiting',
-    work: number,
-    began: number,
-  ): void {
-    const ns = host.elapsedNs(phase, work, began);
-    plan.hostNs += ns;
-    // An allocation is timed when there was one.
-    if (this.events !== null && work > 0) this.events.hostPhase(phase, ns);
+    host.phase(plan, 'admit_waiting', plan.rows - before, admitting);
   }
 
   private planRunning(plan: StepPlan): void {

@@ -21,8 +21,9 @@ export class StepPlan {
   /** Number of the first step of this submission, counted from 0 without gaps over the engine's life. */
   stepId = NONE;
   plannedNs = 0;
-  /** The host's own work for this plan, ns (measured or modelled). */
+  /** The host's own work before the first step, ns (measured or modelled), and before each later one of a run. See `HostWork`. */
   hostNs = 0;
+  laterHostNs = 0;
 
   /** Row i: arrays [0, rows). */
   rows = 0;
@@ -122,6 +123,7 @@ export class StepPlan {
     this.stepId = stepId;
     this.plannedNs = plannedNs;
     this.hostNs = 0;
+    this.laterHostNs = 0;
     this.rows = 0;
     this.copyCount = 0;
     this.swapOutCount = 0;

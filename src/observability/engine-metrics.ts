@@ -53,7 +53,6 @@ export class EngineMetrics implements EngineEvents {
   /** Sequences taken in that have no token yet. */
   private awaitingFirst = 0;
   private admittedNow = 0;
-  private allocateNs = 0;
 
   constructor(page: MetricsPage, options: EngineMetricsOptions) {
     const { config, backend } = options;
@@ -135,10 +134,9 @@ export class EngineMetrics implements EngineEvents {
     this.publish();
   }
 
-  hostPhase(phase: HostPhase, ns: number): void {
-    this.at.phases[phase].observe(ns / 1e9);
-    if (phase === 'allocate_running') this.allocateNs = ns;
-    else if (phase === 'admit_waiting' && this.admittedNow > 0) {
+  hostPhase(phase: HostPhase, ns: number, count: number): void {
+    this.at.phases[phase].observe(ns / 1e9, count);
+    if (phase === 'admit_waiting' && this.admittedNow > 0) {
       this.at.allocation.observe(ns / 1e9 / this.admittedNow, this.admittedNow);
     }
   }
@@ -155,14 +153,13 @@ export class EngineMetrics implements EngineEvents {
     const steps = result.status === 'ok' ? result.stepsRun : 1;
     cells[at.iterations]! += steps;
     cells[at.lastIterationNs] = endNs;
-    if (plan.hostNs > 0) at.iteration.observe(plan.hostNs / 1e9, steps);
+    if (plan.hostNs > 0) at.iteration.observe(plan.hostNs / 1e9);
+    if (plan.laterHostNs > 0 && steps > 1) at.iteration.observe(plan.laterHostNs / 1e9, steps - 1);
     if (result.status !== 'ok') {
       cells[at.failedSteps]!++;
       this.publish();
       return;
     }
-    // The later steps of a run would have taken what the first one took: the same batch, nobody admitted.
-    if (steps > 1 && this.allocateNs > 0) at.phases.allocate_running.observe(this.allocateNs / 1e9, steps - 1);
     cells[at.prefillTokens]! += plan.prefillTokens;
     let forwardNs = 0;
     for (let i = 0; i < steps; i++) {

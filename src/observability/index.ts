@@ -1,4 +1,6 @@
 export * from './audit/block-audit.ts';
+export * from './audit/block-ledger.ts';
+export * from './audit/leak-report.ts';
 export * from './catalogue.ts';
 export * from './engine-metrics.ts';
 export * from './gateway-metrics.ts';

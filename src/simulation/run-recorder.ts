@@ -162,8 +162,8 @@ export class RunRecorder implements EngineEvents {
     this.readUsed();
   }
 
-  hostPhase(phase: HostPhase, ns: number): void {
-    if (phase === 'admit_waiting') this.schedulerAllocation.observe(ns, 1);
+  hostPhase(phase: HostPhase, ns: number, count: number): void {
+    if (phase === 'admit_waiting') this.schedulerAllocation.observe(ns, count);
   }
 
   stepFinished(
@@ -186,7 +186,8 @@ export class RunRecorder implements EngineEvents {
     this.sequenceSteps += steps * plan.rows;
     if (plan.rows > this.runningPeak) this.runningPeak = plan.rows;
     this.blocksUsedNs += this.queues.blocksUsed * (endNs - startNs);
-    this.schedulerIteration.observe(plan.hostNs, steps);
+    this.schedulerIteration.observe(plan.hostNs, 1);
+    if (steps > 1) this.schedulerIteration.observe(plan.laterHostNs, steps - 1);
     const gapMaxNs = this.itl.observeRun(result.durationsNs, steps, leadNs, gapRows);
     this.timeSeries.stepped(plan, result, startNs, endNs, gapRows, leadNs, gapMaxNs, this.queues);
     this.readUsed();

@@ -17,6 +17,7 @@ import {
   type EngineProfile,
   engineConfig,
   GREEDY,
+  type HostTimer,
   NO_SINK,
   PRIORITY,
   Request,
@@ -53,6 +54,7 @@ export interface MeteredRunOptions {
   readonly sampleNs?: number;
   /** Runs of decode steps in one submission. */
   readonly runs?: boolean;
+  readonly hostTimer?: HostTimer;
   readonly seen?: (snapshot: MetricsSnapshot, engine: Engine) => void;
 }
 
@@ -98,7 +100,7 @@ export function meteredRun(options: MeteredRunOptions) {
     clock,
     backend,
     events: metrics,
-    hostTimer: new ModelledHostTimer(),
+    hostTimer: options.hostTimer ?? new ModelledHostTimer(),
     proposer: drafts === null ? null : new FixedProposer(),
   });
   metrics.attach(engine);

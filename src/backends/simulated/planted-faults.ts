@@ -10,13 +10,15 @@ import { type Engine, NONE, type Sequence } from '../../core/index.ts';
  * into its table: nobody will ever return them. Returns those that were taken.
  */
 export function leakBlocks(engine: Engine, count: number): readonly number[] {
-  const { pool, cache } = engine.kv;
+  const { pool, cache, observer } = engine.kv;
   const taken: number[] = [];
   while (taken.length < count && pool.available > 0) {
     const block = pool.take();
     taken.push(block);
     if (cache.has(block)) cache.drop(block);
   }
+  const holder = engine.scheduler.running[0];
+  if (holder !== undefined) observer?.allocated(holder, Int32Array.from(taken), 0, taken.length);
   return taken;
 }
 
@@ -30,5 +32,6 @@ export function miscountReference(engine: Engine): number {
   if (victim === undefined || victim.blocks === 0) return NONE;
   const block = kv.tables[victim.slot * kv.tableStride + victim.blocks - 1]!;
   kv.pool.touch(block);
+  kv.observer?.shared(victim, Int32Array.of(block), 0, 1);
   return block;
 }

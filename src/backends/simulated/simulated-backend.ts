@@ -190,6 +190,7 @@ export class SimulatedBackend implements Backend {
   private execute(submission: Submission, plan: StepPlan, result: StepResult, now: number, begin: number): void {
     const { faults, timing } = this;
     const hostNs = Math.round(plan.hostNs);
+    const laterHostNs = Math.round(plan.laterHostNs);
     const durationsNs = result.durationsNs;
     const stepsToEnd = plan.stepsMax === 1 ? 1 : this.stepsToFirstEnd(plan);
     const stepsMax = Math.min(plan.stepsMax, stepsToEnd, durationsNs.length);
@@ -228,7 +229,7 @@ export class SimulatedBackend implements Backend {
       if (steps === stepsMax || end >= horizonNs) break;
       context += plan.rows;
       deviceNs = 0;
-      const planned = (this.hidesHost ? before : end) + hostNs;
+      const planned = (this.hidesHost ? before : end) + laterHostNs;
       ready = planned > end ? planned : end;
     }
     result.stepsRun = steps;

@@ -8,8 +8,13 @@ export interface HolderName {
 
 /** Who had a block last, as far as it was noted. */
 export interface LastHolder extends HolderName {
+  /** How it came to it, and when. */
   readonly action: string;
   readonly timeNs: number;
+  /** It gave the block back, as all did that are known. */
+  readonly freed: boolean;
+  /** Where in the code, as far as that is recorded. */
+  readonly stack: string | null;
 }
 
 /** Where audits learn who had a block last; see `BlockLedger`. */
@@ -65,12 +70,16 @@ const HOLDERS_MAX = 8;
  * nothing, where `checkEngine` stops at the first broken law: it may be asked at any moment between two calls of the engine,
  * with steps in flight. The prefix cache counts no reference: content without an owner is "cached", not leaked.
  */
-export function auditBlocks(engine: Engine, memory: HolderMemory | null = null): AuditReport {
+export function auditBlocks(
+  engine: Engine,
+  memory: HolderMemory | null = null,
+  findingsMax: number = FINDINGS_MAX,
+): AuditReport {
   const { pool, cache } = engine.kv;
   const owners = new Int32Array(pool.total);
   const live = holdersOf(engine, owners);
   const counts = { inUse: 0, cached: 0, free: 0, fenced: 0, orphaned: 0, mismatched: 0 };
-  const findings = new Findings(engine, live, memory);
+  const findings = new Findings(engine, live, memory, findingsMax);
   const nothingInFlight = engine.inFlight.length === 0;
   for (let block = 0; block < pool.total; block++) {
     const references = pool.refs(block);
@@ -142,8 +151,10 @@ class Findings {
   private readonly engine: Engine;
   private readonly live: readonly Sequence[];
   private readonly memory: HolderMemory | null;
+  private readonly max: number;
 
-  constructor(engine: Engine, live: readonly Sequence[], memory: HolderMemory | null) {
+  constructor(engine: Engine, live: readonly Sequence[], memory: HolderMemory | null, max: number) {
+    this.max = max;
     this.engine = engine;
     this.live = live;
     this.memory = memory;
@@ -165,7 +176,7 @@ class Findings {
       this.all[this.all.length - 1] = { ...before, last: block };
       return;
     }
-    if (this.all.length === FINDINGS_MAX) {
+    if (this.all.length === this.max) {
       this.leftOut++;
       return;
     }
@@ -189,5 +200,11 @@ class Findings {
 
 function sameHolder(a: LastHolder | null, b: LastHolder | null): boolean {
   if (a === null || b === null) return a === b;
-  return a.request === b.request && a.index === b.index && a.action === b.action && a.timeNs === b.timeNs;
+  return (
+    a.request === b.request &&
+    a.index === b.index &&
+    a.action === b.action &&
+    a.timeNs === b.timeNs &&
+    a.stack === b.stack
+  );
 }

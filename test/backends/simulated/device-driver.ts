@@ -118,6 +118,7 @@ export class DeviceDriver implements StepDone {
     plan.rows = rows.length;
     result.reset(rows.length);
     plan.hostNs = hostNs;
+    plan.laterHostNs = hostNs;
     plan.stepsMax = stepsMax;
     rows.forEach((s, row) => {
       plan.sequences[row] = s;
