@@ -26,6 +26,7 @@ const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.
 });
 if (status !== 0) process.exit(status ?? 1);
 // Data that the code reads beside itself.
-const profiles = 'src/backends/simulated/profiles';
-cpSync(`${root}${profiles}`, `${root}dist/${profiles}`, { recursive: true });
+for (const folder of ['src/backends/simulated/profiles', 'src/observability/dashboard/page']) {
+  cpSync(`${root}${folder}`, `${root}dist/${folder}`, { recursive: true });
+}
 if (existsSync(executable)) chmodSync(executable, 0o755);

@@ -3,6 +3,7 @@ import { packageVersion } from '../runtime/package-folder.ts';
 import { calibrateCommand } from './calibrate-command.ts';
 import { calibrateHostCommand } from './calibrate-host-command.ts';
 import type { CliIo } from './cli-io.ts';
+import { dashboardCommand } from './dashboard-command.ts';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts';
 import { generateCommand } from './generate-command.ts';
 import { hashKeyCommand } from './hash-key-command.ts';
@@ -84,6 +85,7 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
     calibrateCommand(context),
     calibrateHostCommand(context),
     validateCommand(context),
+    dashboardCommand(context),
     hashKeyCommand(context),
   ];
   for (const command of commands) root.addCommand(command);

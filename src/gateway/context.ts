@@ -1,4 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
+import type { DashboardFeed } from '../observability/dashboard/dashboard-feed.ts';
+import type { DashboardPage } from '../observability/dashboard/dashboard-page.ts';
 import type { GatewayMetrics, MetricsPage } from '../observability/index.ts';
 import type { ChatTemplateOptions, TemplateMessage, Tokenizer } from '../tokenizer/index.ts';
 import type { ServedLimits } from './api/index.ts';
@@ -20,6 +22,7 @@ export interface GatewayContext {
   readonly salts: SaltTable;
   readonly metricsPage: MetricsPage;
   readonly metrics: GatewayMetrics;
+  readonly dashboard: { readonly page: DashboardPage; readonly feed: DashboardFeed };
   readonly log: FastifyBaseLogger;
   /** Log lines that could not be written (a full disk, a reader that is gone), since the start. */
   readonly logLinesDropped: () => number;

@@ -24,13 +24,22 @@ import {
 import type { GatewayContext } from './context.ts';
 import { LiveCalls } from './live-calls.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { dashboardRoutes } from './routes/dashboard.ts';
 import { generationRoutes } from './routes/generation.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
 
 const REQUEST_ID_PATTERN = /^[\x21-\x7e]{1,128}$/;
-/** Answered without a key: what load balancers and scrapers ask. */
-const OPEN_PATHS = new Set(['/health', '/health/live', '/metrics', '/version', '/openapi.json']);
+/** Answered without a key: what load balancers and scrapers ask, and the dashboard, which shows what scrapers get. */
+const OPEN_PATHS = new Set([
+  '/health',
+  '/health/live',
+  '/metrics',
+  '/version',
+  '/openapi.json',
+  '/dashboard',
+  '/dashboard/stream',
+]);
 
 /** The HTTP server, not yet listening. Errors are in OpenAI's shape whatever goes wrong, and name no inside. */
 export async function createServer(context: GatewayContext): Promise<FastifyInstance> {
@@ -68,6 +77,7 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
   });
   const calls = new LiveCalls();
   healthRoutes(app, context);
+  dashboardRoutes(app, context);
   modelRoutes(app, context);
   generationRoutes(app, context, calls);
   adminRoutes(app, context, calls);

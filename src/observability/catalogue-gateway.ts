@@ -121,7 +121,7 @@ export const GATEWAY_METRICS = [
     writer: 'gateway',
     help: "How much later than asked for a timer of the gateway's event loop ran",
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2],
-    panel: { row: 'gateway', title: 'Event loop' },
+    panel: { row: 'gateway', title: 'Event loop delay' },
   },
   {
     name: 'engine_restarts_total',

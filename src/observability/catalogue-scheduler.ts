@@ -53,6 +53,7 @@ export const SCHEDULER_METRICS = [
       { kind: 'warning', of: 'p99', comparison: '>', value: 0.005 },
       { kind: 'critical', of: 'p99', comparison: '>', value: 0.05 },
     ],
+    panel: { row: 'gateway', title: 'Scheduling time per step' },
   },
   {
     name: 'scheduler_allocation_latency_seconds',
@@ -84,6 +85,7 @@ export const SCHEDULER_METRICS = [
       { kind: 'warning', of: 'per-minute', comparison: '>', value: 5 },
       { kind: 'critical', of: 'per-minute', comparison: '>', value: 10 },
     ],
+    panel: { row: 'throughput', title: 'Preemptions' },
   },
   {
     name: 'scheduler_sequences_received_total',
@@ -99,6 +101,7 @@ export const SCHEDULER_METRICS = [
     writer: 'engine',
     help: 'Sequences that ended, by reason; abort: the client left, timeout: its deadline passed, error: our fault',
     labels: [{ name: 'finish_reason', values: ['stop', 'length', 'abort', 'timeout', 'error'] }],
+    panel: { row: 'throughput', title: 'Finish reasons' },
   },
   {
     name: 'scheduler_requests_rejected_total',
@@ -153,6 +156,6 @@ export const SCHEDULER_METRICS = [
     writer: 'engine',
     help: 'Arrival at the engine until first taken into the batch',
     buckets: WAIT_SECONDS,
-    panel: { row: 'latency', title: 'TTFT decomposition' },
+    panel: { row: 'latency', title: 'Queue time' },
   },
 ] as const satisfies readonly MetricDefinition[];

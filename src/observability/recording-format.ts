@@ -5,7 +5,7 @@ import { CELLS_TOTAL, HIDDEN_CELLS, PLACES } from './page-layout.ts';
 /**
  * The lines of a recording: a header, then a row per sample, as JSON. A header names the cells; a row is
  * `[timeSeconds, cell, value, cell, value, ...]` with the cells that have changed since the row before (the first row of a
- * header: since 0), null = no sample. A further header begins anew: the server was started again and appended.
+ * header: since 0), null = no sample; `[timeSeconds, "down"]` is a scrape that failed. A further header begins anew: the server was started again and appended.
  */
 export interface RecordingHeader {
   readonly format: 'twinfer-metrics';
@@ -25,7 +25,7 @@ export class RecordingFormatError extends Error {
 }
 
 /** Name of each cell of a page, by its index. */
-export function cellNames(): readonly string[] {
+function cellNames(): readonly string[] {
   const names: string[] = [...HIDDEN_CELLS];
   for (const { definition, series, stride } of PLACES.values()) {
     const labels = definition.labels ?? [];
@@ -75,6 +75,11 @@ export class RecordingEncoder {
     before.set(cells);
     return JSON.stringify(row);
   }
+
+  /** A scrape that failed. */
+  down(timeSeconds: number): string {
+    return JSON.stringify([timeSeconds, 'down']);
+  }
 }
 
 /** Reads the lines back into a history; cells are found by name, so that a recording outlives changes of the catalogue. */
@@ -117,12 +122,28 @@ export class RecordingDecoder {
   }
 
   private row(row: readonly unknown[]): void {
-    const { found, places, cells } = this;
+    const { found } = this;
     if (found === null) throw new RecordingFormatError('a row before the header');
     const time = row[0];
-    if (typeof time !== 'number' || row.length % 2 === 0) {
+    const down = row.length === 2 && row[1] === 'down';
+    if (typeof time !== 'number' || (row.length % 2 === 0 && !down)) {
       throw new RecordingFormatError('a row that is not [seconds, cell, value, ...]');
     }
+    if (!down) this.change(row);
+    if (time <= this.lastSeconds) {
+      if (this.later) return;
+      throw new RecordingFormatError(
+        `time ${time} is not allowed; allowed: above ${this.lastSeconds}, of the row before`,
+      );
+    }
+    this.later = false;
+    this.lastSeconds = time;
+    if (down) found.addDown(time);
+    else found.add(time, this.cells);
+  }
+
+  private change(row: readonly unknown[]): void {
+    const { places, cells } = this;
     for (let i = 1; i < row.length; i += 2) {
       const [cell, value] = [row[i], row[i + 1]];
       const place = typeof cell === 'number' ? places[cell] : undefined;
@@ -133,15 +154,6 @@ export class RecordingDecoder {
       }
       if (place >= 0) cells[place] = value ?? Number.NaN;
     }
-    if (time <= this.lastSeconds) {
-      if (this.later) return;
-      throw new RecordingFormatError(
-        `time ${time} is not allowed; allowed: above ${this.lastSeconds}, of the row before`,
-      );
-    }
-    this.later = false;
-    this.lastSeconds = time;
-    found.add(time, cells);
   }
 }
 

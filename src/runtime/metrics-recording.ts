@@ -8,7 +8,8 @@ export function writeRecording(file: { write(text: string): void }, history: Met
   const encoder = new RecordingEncoder();
   file.write(`${encoder.header(history.intervalSeconds, history.info)}\n`);
   for (let row = 0; row < history.length; row++) {
-    file.write(`${encoder.row(history.timeSeconds(row), history.row(row))}\n`);
+    const seconds = history.timeSeconds(row);
+    file.write(`${history.up(row) ? encoder.row(seconds, history.row(row)) : encoder.down(seconds)}\n`);
   }
 }
 

@@ -17,7 +17,8 @@ import { openTokenizer } from './open-tokenizer.ts';
 import { packageVersion } from './package-folder.ts';
 import { EngineThreadLink } from './serving/engine-thread-link.ts';
 import { sampleGateway } from './serving/gateway-sampler.ts';
-import { epochSeconds, wallNs } from './system-clock.ts';
+import { liveDashboard } from './serving/live-dashboard.ts';
+import { epochSeconds, steadyEpochSeconds, wallNs } from './system-clock.ts';
 import { timingSource } from './timing-source.ts';
 import { TokenizerPool } from './tokenizer-pool.ts';
 
@@ -63,6 +64,7 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     tokenizerQueue: () => pool.queueLength,
     engineRestarts: () => link.restarts,
     stalledMs: () => link.stalledMs,
+    sampled: () => context.dashboard.feed.tick(steadyEpochSeconds()),
   });
   app.addHook('onClose', async () => stopSampling());
   const stop = stopper(app, link, pool, config.limits.drainTimeoutMs, log);
@@ -125,6 +127,7 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
     ...parts,
     metricsPage: parts.page,
     metrics: new GatewayMetrics(parts.page),
+    dashboard: liveDashboard(config, parts.page, () => null),
     served: {
       modelNames: config.modelNames,
       modelLenMax: run.engine.modelLenMax,

@@ -8,6 +8,11 @@ export function epochSeconds(): number {
   return Math.floor(Date.now() / 1000);
 }
 
+/** Seconds since 1970 with their fraction, by the clock that never goes back. */
+export function steadyEpochSeconds(): number {
+  return (performance.timeOrigin + performance.now()) / 1000;
+}
+
 /** How long this thread's event loop has been busy and idle so far, ms. */
 export function eventLoopTimes(): { readonly activeMs: number; readonly idleMs: number } {
   const { active, idle } = performance.eventLoopUtilization();

@@ -16,18 +16,22 @@ function textOf(history: MetricsHistory): string {
   return parts.join('');
 }
 
-function historyOf(rows: readonly (readonly [seconds: number, changes: Readonly<Record<number, number>>])[]) {
+function historyOf(rows: readonly (readonly [seconds: number, changes: Readonly<Record<number, number>> | null])[]) {
   const history = new MetricsHistory({ rowsMax: Number.POSITIVE_INFINITY, intervalSeconds: 15 });
   const cells = new Float64Array(CELLS_TOTAL);
   for (const [seconds, changes] of rows) {
-    for (const [cell, value] of Object.entries(changes)) cells[Number(cell)] = value;
-    history.add(seconds, cells);
+    for (const [cell, value] of Object.entries(changes ?? {})) cells[Number(cell)] = value;
+    if (changes === null) history.addDown(seconds);
+    else history.add(seconds, cells);
   }
   return history;
 }
 
 function rowsOf(history: MetricsHistory): readonly (readonly [number, readonly number[]])[] {
-  return Array.from({ length: history.length }, (_, row) => [history.timeSeconds(row), [...history.row(row)]]);
+  return Array.from({ length: history.length }, (_, row) => [
+    history.timeSeconds(row),
+    history.up(row) ? [...history.row(row)] : [],
+  ]);
 }
 
 describe('a recording', () => {
@@ -36,7 +40,7 @@ describe('a recording', () => {
     const changes = fc.dictionary(fc.integer({ min: 0, max: CELLS_TOTAL - 1 }).map(String), value, { maxKeys: 12 });
     await fc.assert(
       fc.asyncProperty(fc.array(changes, { minLength: 1, maxLength: 20 }), fc.boolean(), async (rows, packed) => {
-        const history = historyOf(rows.map((each, i) => [i * 15, each]));
+        const history = historyOf(rows.map((each, i) => [i * 15, i % 7 === 3 ? null : each]));
         history.info = { backend: 'simulator', model: 'm' };
         const path = join(folder, packed ? 'run.jsonl.gz' : 'run.jsonl');
         const files = new OutputFiles();

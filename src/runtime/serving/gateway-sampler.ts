@@ -6,6 +6,8 @@ export interface GatewaySources {
   readonly tokenizerQueue: () => number;
   readonly engineRestarts: () => number;
   readonly stalledMs: () => number;
+  /** After each sample, once a second: what else looks at the metrics. */
+  readonly sampled?: () => void;
 }
 
 const TICK_MS = 100;
@@ -37,6 +39,7 @@ export function sampleGateway(metrics: GatewayMetrics, sources: GatewaySources):
       eventLoopUtilization: elapsedMs > 0 ? activeMs / elapsedMs : 0,
       eventLoopActiveMs: times.activeMs,
     });
+    sources.sampled?.();
   }, TICK_MS);
   timer.unref();
   return () => clearInterval(timer);

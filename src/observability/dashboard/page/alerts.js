@@ -1,0 +1,229 @@
+// The strip of alerts: what is pending or firing, all rules below, and in a recording when each was.
+
+/* global uPlot */
+import { formatAge, formatTime } from './format.js';
+import { element, made } from './model.js';
+import { colour, translucent } from './theme.js';
+
+const SEVERITIES = ['critical', 'warning', 'info'];
+const LANE_HEIGHT = 18;
+
+/** @param {number | null} value */
+function valueText(value) {
+  return value === null ? '–' : String(Number(value.toPrecision(3)));
+}
+
+/** @param {string} name @param {string | null} url */
+function nameNode(name, url) {
+  if (url === null) return made('span', name, 'alert-name');
+  const link = /** @type {HTMLAnchorElement} */ (made('a', name, 'alert-name'));
+  link.href = url;
+  link.target = '_blank';
+  link.rel = 'noopener';
+  link.title = `${name}: what to do`;
+  return link;
+}
+
+/** Labels that tell apart alerts of one rule. @param {Record<string, string>} labels */
+function labelText(labels) {
+  return Object.entries(labels)
+    .filter(([name]) => name !== 'job' && name !== 'instance')
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
+}
+
+export class AlertStrip {
+  /** @param {import('./model.js').Rule[]} rules */
+  constructor(rules) {
+    this.rules = rules;
+    this.section = element('alerts');
+    this.summary = element('alerts-summary');
+    this.list = element('alerts-active');
+    this.table = element('alerts-rules');
+    this.written = '';
+  }
+
+  /**
+   * @param {import('./model.js').ActiveAlert[] | null} active null = nobody evaluates them @param {number} now seconds
+   */
+  write(active, now) {
+    if (active === null) {
+      this.summary.textContent = 'not evaluated here';
+      return;
+    }
+    const sorted = [...active].sort(
+      (a, b) =>
+        Number(b.state === 'firing') - Number(a.state === 'firing') ||
+        SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity),
+    );
+    const firing = sorted.filter(({ state }) => state === 'firing');
+    const pending = sorted.length - firing.length;
+    const worst = firing[0]?.severity ?? (pending > 0 ? 'pending' : 'none');
+    this.section.dataset['state'] = worst;
+    const parts = [
+      firing.length > 0 ? `${firing.length} firing` : '',
+      pending > 0 ? `${pending} pending` : '',
+      `${this.rules.length} rules`,
+    ];
+    const text =
+      firing.length + pending === 0
+        ? `all quiet, ${this.rules.length} rules`
+        : parts.filter((each) => each !== '').join(', ');
+    // A live region speaks whenever it is written to.
+    if (this.summary.textContent !== text) this.summary.textContent = text;
+    this.list.replaceChildren(...sorted.map((alert) => this.chip(alert, now)));
+    this.table.replaceChildren(...this.rules.map((rule) => this.ruleRow(rule, sorted, now)));
+  }
+
+  /** @param {import('./model.js').ActiveAlert} alert @param {number} now */
+  chip(alert, now) {
+    const rule = this.rules.find(({ name }) => name === alert.alert);
+    const item = made('li', '', `chip ${alert.state} ${alert.severity}`);
+    const labels = labelText(alert.labels);
+    item.append(
+      nameNode(alert.alert, rule?.runbookUrl ?? null),
+      made('span', `${alert.state} for ${formatAge(now - alert.sinceSeconds)}, ${alert.severity}`, 'chip-state'),
+      made('span', `${labels === '' ? '' : `${labels}, `}value ${valueText(alert.value)}`, 'chip-value'),
+    );
+    item.title = alert.summary;
+    return item;
+  }
+
+  /** @param {import('./model.js').Rule} rule @param {import('./model.js').ActiveAlert[]} active @param {number} now */
+  ruleRow(rule, active, now) {
+    const own = active.find(({ alert }) => alert === rule.name);
+    const row = made('tr', '', own?.state ?? 'inactive');
+    const head = made('th');
+    head.setAttribute('scope', 'row');
+    head.append(nameNode(rule.name, rule.runbookUrl));
+    row.append(
+      head,
+      made('td', own?.state ?? 'inactive'),
+      made('td', rule.severity),
+      made('td', own === undefined ? '–' : `${formatTime(own.sinceSeconds)} (${formatAge(now - own.sinceSeconds)})`),
+      made('td', own === undefined ? '–' : valueText(own.value)),
+      made('td', rule.forSeconds === 0 ? 'at once' : formatAge(rule.forSeconds)),
+    );
+    row.title = rule.summary;
+    return row;
+  }
+}
+
+/**
+ * Alerts that were active at a time of a recording.
+ * @param {import('./model.js').AlertInterval[]} intervals @param {number} time @returns {import('./model.js').ActiveAlert[]}
+ */
+export function activeAt(intervals, time) {
+  return intervals
+    .filter(({ pendingSeconds, endSeconds }) => pendingSeconds <= time && (endSeconds === null || time < endSeconds))
+    .map(({ alert, severity, labels, pendingSeconds, firingSeconds }) => ({
+      alert,
+      severity,
+      labels,
+      state: firingSeconds !== null && firingSeconds <= time ? 'firing' : 'pending',
+      sinceSeconds: pendingSeconds,
+      value: null,
+      summary: '',
+    }));
+}
+
+/** When each alert of a recording was pending and firing, a lane each, on the time axis of the charts. */
+export class AlertLanes {
+  /**
+   * @param {import('./model.js').AlertInterval[]} intervals @param {import('./store.js').Store} store
+   * @param {import('./view.js').View} view
+   */
+  constructor(intervals, store, view) {
+    this.intervals = intervals;
+    this.store = store;
+    this.view = view;
+    this.names = [...new Set(intervals.map(({ alert }) => alert))];
+    this.place = element('lanes');
+    this.place.hidden = this.names.length === 0;
+    const fired = intervals.filter(({ firingSeconds }) => firingSeconds !== null).length;
+    const counted = `${fired} of ${intervals.length} became firing`;
+    this.place.setAttribute('aria-label', `Alerts over time: ${this.names.join(', ')}; ${counted}`);
+    /** @type {any} */
+    this.plot = null;
+  }
+
+  build() {
+    if (this.names.length === 0) return;
+    this.plot?.destroy();
+    const { view, store } = this;
+    this.plot = new uPlot(
+      {
+        width: Math.max(120, this.place.clientWidth),
+        height: this.names.length * LANE_HEIGHT + 8,
+        padding: [4, 8, 4, 54],
+        legend: { show: false },
+        cursor: {
+          sync: { key: 'time', scales: ['x', null], setSeries: false },
+          drag: { x: true, y: false, setScale: false },
+          y: false,
+          points: { show: false },
+          bind: { dblclick: () => () => view.zoomTo(null) },
+        },
+        scales: { x: { time: false, range: () => [view.range.min, view.range.max] }, y: { range: [0, 1] } },
+        axes: [{ show: false }, { show: false }],
+        series: [{}, { stroke: 'transparent' }],
+        hooks: {
+          drawAxes: [(/** @type {any} */ plot) => this.lanes(plot)],
+          setCursor: [(/** @type {any} */ plot) => view.point(plot.cursor.idx ?? null)],
+          setSelect: [
+            (/** @type {any} */ plot) => {
+              const { left, width } = plot.select;
+              if (width < 4) return;
+              view.zoomTo({ min: plot.posToVal(left, 'x'), max: plot.posToVal(left + width, 'x') });
+              plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+            },
+          ],
+        },
+      },
+      [store.times, store.times.map(() => null)],
+      this.place,
+    );
+  }
+
+  draw() {
+    this.plot?.setData([this.store.times, this.store.times.map(() => null)], true);
+  }
+
+  /** @param {any} plot */
+  lanes(plot) {
+    const { ctx, bbox } = plot;
+    const ratio = devicePixelRatio;
+    const height = LANE_HEIGHT * ratio;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+    ctx.textBaseline = 'middle';
+    for (const [lane, name] of this.names.entries()) {
+      const top = bbox.top + lane * height;
+      ctx.fillStyle = translucent('soft', 0.08);
+      ctx.fillRect(bbox.left, top + 2 * ratio, bbox.width, height - 4 * ratio);
+      for (const interval of this.intervals) {
+        if (interval.alert === name) this.interval(plot, interval, top + 2 * ratio, height - 4 * ratio);
+      }
+      ctx.fillStyle = colour('text');
+      ctx.fillText(name, bbox.left + 6 * ratio, top + height / 2);
+    }
+    ctx.restore();
+  }
+
+  /** @param {any} plot @param {import('./model.js').AlertInterval} interval @param {number} top @param {number} height */
+  interval(plot, { severity, pendingSeconds, firingSeconds, endSeconds }, top, height) {
+    const { ctx } = plot;
+    const at = (/** @type {number} */ seconds) => plot.valToPos(seconds, 'x', true);
+    const end = at(endSeconds ?? this.store.end);
+    const name = severity === 'critical' ? 'bad' : severity === 'warning' ? 'warn' : 'slate';
+    const fires = firingSeconds === null ? end : at(firingSeconds);
+    ctx.fillStyle = translucent(name, 0.3);
+    ctx.fillRect(at(pendingSeconds), top, Math.max(1, fires - at(pendingSeconds)), height);
+    if (firingSeconds === null) return;
+    ctx.fillStyle = translucent(name, 0.9);
+    ctx.fillRect(fires, top, Math.max(2 * devicePixelRatio, end - fires), height);
+  }
+}
