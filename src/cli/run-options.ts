@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly fastForward: boolean;
   readonly digest?: 'records' | 'steps';
   readonly decisionLog?: string;
+  readonly timeline?: string;
+  readonly timelineWindow?: TimeWindow;
   readonly checkEveryStep?: boolean;
   readonly failOnTargets?: boolean;
   readonly verify?: string;
@@ -46,6 +48,16 @@ export function addRunOptions(command: Command): Command {
     )
     .option('--decision-log <file>', 'write what was scheduled in each step, and why the others wait')
     .option('--verify <log>', 'compare every step with this decision log; exit code 1 at a difference')
+    .option(
+      '--timeline <file>',
+      'write steps, requests and KV cache as tracks that ui.perfetto.dev opens; .gz packs it',
+    )
+    .addOption(
+      new Option(
+        '--timeline-window <start:end>',
+        'part of the run for --timeline, simulated seconds or durations',
+      ).argParser(windowFlag('--timeline-window')),
+    )
     .option('--check-every-step', 'check all invariants after every step, not once per 10 simulated minutes')
     .option('--out <dir>', 'write records, time series and report.html into this folder')
     .option('--json', 'print one JSON document instead of the table')

@@ -1,9 +1,10 @@
 import type { LoadedScenario } from '../config/load-scenario.ts';
 import type { ScenarioOverrides } from '../config/resolve-scenario.ts';
 import type { RunHooks, RunOutcome, RunProgress, RunSpec } from '../runtime/run-spec.ts';
+import { TimelineObserver } from '../runtime/timeline-observer.ts';
 import { textReport } from '../simulation/report/text-report.ts';
 import type { CliIo } from './cli-io.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
+import { EXIT, type ExitCode, UsageError } from './exit-codes.ts';
 import { Interruption } from './interruption.ts';
 import { progressView } from './progress-bar.ts';
 import { resolveWithFlags } from './resolve-with-flags.ts';
@@ -40,7 +41,7 @@ export async function runTwin(
     workload: { ...overrides.workload, ...more.workload },
   });
   context.running(spec);
-  const outcome = await simulated(context, spec, quiet);
+  const outcome = await simulated(context, spec, options, quiet);
   io.stdout.write(
     options.json === true ? `${JSON.stringify(outcome.summary, null, 2)}\n` : textReport(outcome.run, outcome.summary),
   );
@@ -48,7 +49,8 @@ export async function runTwin(
   context.exit(exitCodeOf(outcome, options, io));
 }
 
-async function simulated(context: CliContext, spec: RunSpec, quiet: boolean): Promise<RunOutcome> {
+async function simulated(context: CliContext, spec: RunSpec, options: RunOptions, quiet: boolean): Promise<RunOutcome> {
+  const timeline = timelineOf(context, spec, options);
   const view = progressView(context.io.stderr, quiet);
   const interruption = new Interruption(context.io.signals);
   const progress = (state: RunProgress) => {
@@ -57,11 +59,25 @@ async function simulated(context: CliContext, spec: RunSpec, quiet: boolean): Pr
     view.update(state);
   };
   try {
-    return await context.simulate(spec, { progress, command: context.command });
+    const observers = timeline === null ? [] : [timeline];
+    const outcome = await context.simulate(spec, { progress, command: context.command, observers });
+    return timeline === null ? outcome : { ...outcome, files: [...outcome.files, options.timeline!] };
   } finally {
+    timeline?.abandon();
     interruption.close();
     view.stop();
   }
+}
+
+/** Throws InputError for a file that cannot be written, UsageError for a window without a file. */
+function timelineOf(context: CliContext, spec: RunSpec, options: RunOptions): TimelineObserver | null {
+  const { timeline: path, timelineWindow: window = null } = options;
+  if (path !== undefined) {
+    const about = { command: context.command, scenario: spec.scenario, seed: spec.seed };
+    return new TimelineObserver({ path, window, about });
+  }
+  if (window !== null) throw new UsageError('--timeline-window: is allowed with --timeline FILE only');
+  return null;
 }
 
 function notesOf(outcome: RunOutcome): string[] {

@@ -27,7 +27,8 @@ export interface EngineEvents {
   rejected(request: Request, reason: RejectionReason, nowNs: number): void;
   /** Taken into the running batch, for the first time or again after a preemption; `hitTokens` came from the prefix cache or a fork. */
   admitted(sequence: Sequence, hitTokens: number, blocksAllocated: number, resumed: boolean, nowNs: number): void;
-  preempted(sequence: Sequence, reason: PreemptionReason, swapped: boolean, nowNs: number): void;
+  /** `beneficiary`: the sequence that needs its blocks; itself when it made room for those before it. */
+  preempted(sequence: Sequence, reason: PreemptionReason, swapped: boolean, nowNs: number, beneficiary: Sequence): void;
   /** Cached blocks lost their content, in order: blocks[0 .. count). */
   evicted(blocks: Int32Array, count: number, nowNs: number): void;
   /** The plan is complete and about to be submitted. `waitReason` is that of the first sequence left waiting. */
@@ -75,8 +76,14 @@ export class EventFanout implements EngineEvents {
     for (const l of this.listeners) l.admitted(sequence, hitTokens, blocksAllocated, resumed, nowNs);
   }
 
-  preempted(sequence: Sequence, reason: PreemptionReason, swapped: boolean, nowNs: number): void {
-    for (const l of this.listeners) l.preempted(sequence, reason, swapped, nowNs);
+  preempted(
+    sequence: Sequence,
+    reason: PreemptionReason,
+    swapped: boolean,
+    nowNs: number,
+    beneficiary: Sequence,
+  ): void {
+    for (const l of this.listeners) l.preempted(sequence, reason, swapped, nowNs, beneficiary);
   }
 
   evicted(blocks: Int32Array, count: number, nowNs: number): void {

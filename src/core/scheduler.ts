@@ -202,7 +202,7 @@ export class Scheduler {
       this.kv.canSwapOut(victim);
     if (swap) this.kv.swapOut(victim, plan, this.stepsDone);
     this.requeue(victim, swap, this.stepsDone, plan.plannedNs);
-    if (this.events !== null) this.events.preempted(victim, reason, swap, plan.plannedNs);
+    if (this.events !== null) this.events.preempted(victim, reason, swap, plan.plannedNs, beneficiary);
     if (this.config.capacity === 'overcommit') this.noteOvercommit();
     this.gate.reset();
   }

@@ -20,6 +20,7 @@ import {
 } from '../../src/core/index.ts';
 import { DecisionLog } from '../../src/observability/decision-log.ts';
 import type { LineSource } from '../../src/observability/decision-log-verifier.ts';
+import { ListenerSlot } from '../../src/observability/timeline/index.ts';
 
 export interface LoggedRequest {
   readonly arrivalNs: number;
@@ -38,6 +39,8 @@ export interface LoggedRunOptions {
   readonly requests: readonly LoggedRequest[];
   /** Submissions that fail, by their number. */
   readonly failures?: ReadonlyMap<number, Exclude<StepStatus, 'ok'>>;
+  /** Listens as well, from before the first request on. */
+  readonly listener?: (engine: Engine) => EngineEvents;
 }
 
 /** What a plan held, read from the plan itself. */
@@ -51,6 +54,8 @@ export interface SeenStep {
 export interface LoggedRun {
   readonly lines: readonly string[];
   readonly seen: readonly SeenStep[];
+  readonly engine: Engine;
+  readonly endNs: number;
 }
 
 const STEP_NS = 1000;
@@ -118,11 +123,12 @@ export function loggedRun(options: LoggedRunOptions): LoggedRun {
   const lines: string[] = [];
   const seen: SeenStep[] = [];
   const log = new DecisionLog((line) => lines.push(line));
+  const slot = new ListenerSlot();
   const engine = new Engine({
     config,
     clock,
     backend: new TimedBackend(clock, options.failures ?? new Map()),
-    events: new EventFanout([log, watcher(seen)]),
+    events: new EventFanout([log, watcher(seen), slot]),
     singleSteps: true,
     proposer:
       config.speculation === null
@@ -131,6 +137,7 @@ export function loggedRun(options: LoggedRunOptions): LoggedRun {
   });
   const { waiting, swapped } = engine.scheduler;
   log.attach({ head: () => swapped.peek() ?? waiting.peek() });
+  slot.listener = options.listener?.(engine) ?? null;
   options.requests.forEach((each, id) => {
     const sampling = { ...GREEDY, n: each.n ?? 1 };
     const deadlineNs = each.deadlineNs ?? Number.POSITIVE_INFINITY;
@@ -156,7 +163,7 @@ export function loggedRun(options: LoggedRunOptions): LoggedRun {
   }
   if (!engine.idle) throw new Error('requests are left');
   log.close();
-  return { lines, seen };
+  return { lines, seen, engine, endNs: clock.nowNs() };
 }
 
 function watcher(seen: SeenStep[]): EngineEvents {

@@ -1,0 +1,6 @@
+export * from './listener-slot.ts';
+export * from './perfetto-export.ts';
+export * from './read-timeline.ts';
+export * from './timeline-buffer.ts';
+export * from './timeline-record.ts';
+export * from './timeline-recorder.ts';
