@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../runtime/package-folder.ts';
+import { alertsCommand } from './alerts-command.ts';
 import { calibrateCommand } from './calibrate-command.ts';
 import { calibrateHostCommand } from './calibrate-host-command.ts';
 import type { CliIo } from './cli-io.ts';
@@ -87,9 +88,10 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
     validateCommand(context),
     dashboardCommand(context),
     hashKeyCommand(context),
+    alertsCommand(context),
   ];
   for (const command of commands) root.addCommand(command);
-  for (const command of [root, ...commands]) {
+  for (const command of [root, ...commands, ...commands.flatMap((each) => each.commands)]) {
     command.exitOverride().configureOutput({
       writeOut: (text: string) => context.io.stdout.write(text),
       writeErr: (text: string) => context.io.stderr.write(text),

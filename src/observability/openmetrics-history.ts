@@ -1,3 +1,4 @@
+import { SCRAPE_LABELS } from './alerts/expression-evaluation.ts';
 import type { MetricName } from './catalogue.ts';
 import type { MetricsHistory } from './metrics-history.ts';
 import type { InfoLabels } from './metrics-page.ts';
@@ -17,7 +18,7 @@ export interface OpenMetricsOptions {
  * there; there are no stale markers.
  */
 export function* openMetricsOf(history: MetricsHistory, options: OpenMetricsOptions = {}): Iterable<string> {
-  const { scrapeLabels = { job: 'engine', instance: 'twinfer' }, startSeconds = 0, metrics } = options;
+  const { scrapeLabels = SCRAPE_LABELS, startSeconds = 0, metrics } = options;
   const families = [...PLACES.values()]
     .filter(({ definition }) => metrics === undefined || metrics.has(definition.name))
     .map((place) => family(place, scrapeLabels));

@@ -1,4 +1,6 @@
-import type { ScalarExpression, VectorExpression } from './expression.ts';
+import type { MetricName } from '../catalogue.ts';
+import { PLACES } from '../page-layout.ts';
+import type { ScalarExpression, Selection, VectorExpression } from './expression.ts';
 
 export type AlertSeverity = 'critical' | 'warning' | 'info';
 
@@ -41,6 +43,25 @@ export function thresholdsOf(rule: AlertRule): readonly number[] {
   };
   mapped(rule.condition, collect, (seconds) => seconds);
   return found;
+}
+
+/** Metrics that the rules look at, `up` aside: those that a backfill needs for their verdicts. */
+export function metricsOf(rules: readonly AlertRule[]): ReadonlySet<MetricName> {
+  const found = new Set<MetricName>();
+  for (const rule of rules) {
+    for (const { series } of selectionsOf(rule.condition)) {
+      const family = PLACES.has(series as MetricName) ? series : series.replace(/_(bucket|sum|count)$/, '');
+      if (family !== 'up') found.add(family as MetricName);
+    }
+  }
+  return found;
+}
+
+function selectionsOf(expression: VectorExpression | ScalarExpression): readonly Selection[] {
+  if (isScalar(expression)) return [];
+  if (expression.kind === 'select') return [expression];
+  if ('of' in expression) return selectionsOf(expression.of);
+  return [...selectionsOf(expression.left), ...selectionsOf(expression.right)];
 }
 
 type ScalarMap = (scalar: ScalarExpression) => ScalarExpression;

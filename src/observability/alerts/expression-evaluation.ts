@@ -16,6 +16,7 @@ import {
 } from './vector-node.ts';
 
 const LOOKBACK_SECONDS = 300;
+/** What a scraper calls an engine, where nobody says otherwise. */
 export const SCRAPE_LABELS = { job: 'engine', instance: 'twinfer' } as const;
 
 /**

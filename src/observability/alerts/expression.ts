@@ -120,6 +120,10 @@ export function plus(left: VectorExpression, right: VectorExpression): Arithmeti
   return { kind: 'arithmetic', operator: '+', left, right };
 }
 
+export function minus(left: VectorExpression | number, right: VectorExpression | number): Arithmetic {
+  return { kind: 'arithmetic', operator: '-', left, right };
+}
+
 /** Each element times a number. */
 export function times(factor: number, of: VectorExpression): Arithmetic {
   return { kind: 'arithmetic', operator: '*', left: factor, right: of };

@@ -69,16 +69,20 @@ function quoted(text: string): string {
 
 type Binary = Extract<VectorExpression, { readonly left: unknown }>;
 
+const OR = 1;
+const AND = 2;
+const COMPARISON = 3;
+
 /** How tightly an operator binds; all of them group from the left. */
 function binding(expression: VectorExpression | ScalarExpression): number {
   if (isScalar(expression)) return 9;
   switch (expression.kind) {
     case 'or':
-      return 1;
+      return OR;
     case 'and':
-      return 2;
+      return AND;
     case 'comparison':
-      return 3;
+      return COMPARISON;
     case 'arithmetic':
       return expression.operator === '+' || expression.operator === '-' ? 4 : 5;
     default:
@@ -86,13 +90,17 @@ function binding(expression: VectorExpression | ScalarExpression): number {
   }
 }
 
+/** With the parentheses that are needed, and those that a reader wants: none needs to know how `and`, `or` and comparisons bind. */
 function binary(
   expression: Binary,
   operator: string,
   text: (of: VectorExpression | ScalarExpression) => string,
 ): string {
   const own = binding(expression);
-  const left = binding(expression.left) < own ? `(${text(expression.left)})` : text(expression.left);
-  const right = binding(expression.right) <= own ? `(${text(expression.right)})` : text(expression.right);
-  return `${left} ${operator} ${right}`;
+  const operand = (of: VectorExpression | ScalarExpression, bindsAtLeast: number) => {
+    const mixed = own === OR && binding(of) === AND;
+    return binding(of) < bindsAtLeast || mixed ? `(${text(of)})` : text(of);
+  };
+  const right = own === AND ? COMPARISON + 1 : own + 1;
+  return `${operand(expression.left, own)} ${operator} ${operand(expression.right, right)}`;
 }

@@ -10,6 +10,7 @@ import {
   BACKFILLED,
   ExpressionEvaluation,
   evaluateAlerts,
+  metricsOf,
   promql,
   type VectorExpression,
 } from '../../../src/observability/alerts/index.ts';
@@ -186,23 +187,7 @@ function numberOf(text: string): number {
 }
 
 const METRICS = new Set<MetricName>([
-  'gateway_requests_total',
-  'scheduler_preemptions_total',
-  'prefix_cache_hit_total',
-  'prefix_cache_miss_total',
-  'prefix_cache_evictions_total',
-  'speculative_tokens_accepted_total',
-  'speculative_tokens_rejected_total',
+  ...metricsOf(ALERT_RULES),
   'gpu_forward_seconds_total',
-  'gpu_health_status',
-  'time_to_first_token_seconds',
-  'scheduler_iteration_latency_seconds',
   'request_latency_seconds',
-  'kv_cache_blocks_used',
-  'kv_cache_blocks_total',
-  'kv_cache_orphaned_blocks',
-  'scheduler_running_batch_size',
-  'scheduler_waiting_queue_size',
-  'scheduler_swapped_queue_size',
-  'scheduler_seconds_since_last_iteration',
 ]);
