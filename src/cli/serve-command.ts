@@ -33,6 +33,7 @@ interface ServeOptions {
   readonly backend?: ServeConfig['backend'];
   readonly apiKeySha256?: readonly string[];
   readonly logLevel?: LogLevel;
+  readonly record?: string;
 }
 
 /** `twinfer serve [CONFIG]`: an OpenAI-compatible server, until a signal ends it. */
@@ -48,6 +49,7 @@ export function serveCommand(context: CliContext, serve: Serve): Command {
 Examples:
   $ twinfer serve
   $ twinfer serve --scenario llama-3.1-8b-h100 --model-folder models/smollm2-135m-instruct --time-scale 0.1
+  $ twinfer serve --record out/serve.jsonl
   $ twinfer serve serve.yaml --host 0.0.0.0 --api-key-sha256 $(printf %s "$KEY" | sha256sum | cut -d ' ' -f 1)
 
 Keys may also come from the environment: TWINFER_API_KEYS and TWINFER_ADMIN_KEYS, in plain text, separated by commas.
@@ -75,6 +77,11 @@ function serveFlags(command: Command): Command {
     .option('--time-scale <factor>', 'wall time per simulated time: 0.1 = ten times faster, 0 = no waiting', timeScale)
     .option('--backend <name>', 'what runs the steps: simulated', backendFlag)
     .option('--api-key-sha256 <hex>', 'SHA-256 of a key that is taken, repeatable; see twinfer hash-key', keyFlag)
+    .option(
+      '--record <file>',
+      'append the metrics to a file, a sample each 15 s; see record in the configuration',
+      recordFlag,
+    )
     .option('--log-level <level>', `least severe log lines: ${levels.join(', ')}`, choiceFlag('--log-level', levels));
 }
 
@@ -88,6 +95,13 @@ function backendFlag(text: string): ServeConfig['backend'] {
 function nameFlag(text: string, before: readonly string[] = []): readonly string[] {
   if (text === '' || text.length > 256) throw new UsageError('--served-model-name: allowed: 1 to 256 characters');
   return [...before, text];
+}
+
+function recordFlag(text: string): string {
+  if (text === '' || text.endsWith('.gz')) {
+    throw new UsageError(`--record: ${JSON.stringify(text)} is not allowed; allowed: a name that does not end in .gz`);
+  }
+  return text;
 }
 
 function keyFlag(text: string, before: readonly string[] = []): readonly string[] {

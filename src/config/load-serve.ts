@@ -7,7 +7,7 @@ import { loadScenario } from './load-scenario.ts';
 import { type LoadedYaml, loadYaml, parseYaml, type YamlKind } from './load-yaml.ts';
 import { resolveScenario } from './resolve-scenario.ts';
 import type { RunSpec } from './run-spec.ts';
-import type { ApiKeyConfig, KeyLimitsConfig, LogLevel, ServeConfig } from './serve-config.ts';
+import type { ApiKeyConfig, KeyLimitsConfig, LogLevel, RecordConfig, ServeConfig } from './serve-config.ts';
 import { type ServeSection, serveJsonSchema, serveSchema } from './serve-schema.ts';
 import { durationNs, sizeBytes } from './units.ts';
 
@@ -41,6 +41,7 @@ export interface ServeOverrides {
   readonly backend?: ServeSection['backend'] | undefined;
   readonly apiKeySha256?: readonly string[] | undefined;
   readonly logLevel?: LogLevel | undefined;
+  readonly record?: string | undefined;
 }
 
 /** What is around the configuration. */
@@ -79,6 +80,7 @@ export function resolveServe(loaded: LoadedServe, overrides: ServeOverrides, aro
     corsOrigins: value.cors_origins,
     logLevel: overrides.logLevel ?? value.log.level,
     logFile: value.log.file === undefined ? null : beside(loaded, value.log.file),
+    record: recordOf(loaded, overrides),
     vllmAliases: value.metrics.vllm_aliases,
     stepTimes: value.step_times,
   });
@@ -98,6 +100,19 @@ function modelFolderOf(loaded: LoadedServe, overrides: ServeOverrides): string |
     loaded.fail(['model_folder'], `${folder} has no tokenizer.json; allowed: folder of a model with its tokenizer`);
   }
   return folder;
+}
+
+function recordOf(loaded: LoadedServe, overrides: ServeOverrides): RecordConfig | null {
+  const { file: stated, interval, max_size: maxSize } = loaded.value.record;
+  const file = overrides.record ?? (stated === undefined ? null : beside(loaded, stated));
+  if (file === null) return null;
+  if (file.endsWith('.gz')) {
+    loaded.fail(
+      ['record', 'file'],
+      `${file} is not allowed; allowed: a name without .gz, since samples are appended one by one`,
+    );
+  }
+  return { file, intervalSeconds: ms(interval) / 1000, bytesMax: sizeBytes(maxSize) };
 }
 
 function isFile(path: string): boolean {
@@ -176,6 +191,7 @@ const TIMERS_OR_NONE = [
 ] as const;
 const SIZES = ['max_body', 'stream_buffer'] as const;
 const SIZE_MAX_BYTES = 2 ** 30;
+const SIZE_RECORD_MIN_BYTES = 2 ** 20;
 
 function checkRanges(loaded: LoadedServe): void {
   for (const path of [...TIMERS, ...TIMERS_OR_NONE]) {
@@ -183,6 +199,13 @@ function checkRanges(loaded: LoadedServe): void {
     const least = TIMERS.some((each) => each === path) ? 1 : 0;
     if (ms(text) >= least && ms(text) <= TIMER_MAX_MS) continue;
     loaded.fail(path, `${text} is not allowed; allowed: ${least === 1 ? 'above 0s and ' : ''}at most 24d`);
+  }
+  const { interval, max_size: maxSize } = loaded.value.record;
+  if (ms(interval) < 1000 || ms(interval) > 3_600_000) {
+    loaded.fail(['record', 'interval'], `${interval} is not allowed; allowed: 1s to 1h`);
+  }
+  if (sizeBytes(maxSize) < SIZE_RECORD_MIN_BYTES) {
+    loaded.fail(['record', 'max_size'], `${maxSize} is not allowed; allowed: at least 1MiB`);
   }
   for (const name of SIZES) {
     const text = loaded.value.limits[name];

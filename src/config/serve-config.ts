@@ -70,6 +70,14 @@ export interface WatchdogConfig {
   readonly restartMaxMs: number;
 }
 
+/** A recording of the metrics while the server runs. */
+export interface RecordConfig {
+  readonly file: string;
+  readonly intervalSeconds: number;
+  /** A larger file is moved to `file.1`. */
+  readonly bytesMax: number;
+}
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /** Everything that decides how a server runs, as plain frozen values: made by `resolveServe`. */
@@ -104,6 +112,8 @@ export interface ServeConfig {
   readonly logLevel: LogLevel;
   /** null = standard error. */
   readonly logFile: string | null;
+  /** null = nothing is recorded. */
+  readonly record: RecordConfig | null;
   /** /metrics also has vLLM's names. */
   readonly vllmAliases: boolean;
   /** Streams may be asked for the times of steps, for measurements. */

@@ -150,6 +150,18 @@ export const serveSchema = z
       .strictObject({ vllm_aliases: z.boolean().describe("Also with vLLM's names").default(true) })
       .describe('/metrics')
       .prefault({}),
+    record: z
+      .strictObject({
+        file: z
+          .string()
+          .min(1)
+          .describe('Metrics are appended to it, relative to this file; without it nothing is recorded')
+          .optional(),
+        interval: duration('Time between samples').default('15s'),
+        max_size: size('A larger file is moved to FILE.1').default('256MiB'),
+      })
+      .describe('A recording of the metrics, for twinfer dashboard and twinfer alerts test')
+      .prefault({}),
     step_times: z.boolean().describe('Streams may be asked for the times of steps, for measurements').default(false),
   })
   .describe('A server of Twinfer');

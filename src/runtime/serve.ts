@@ -18,6 +18,7 @@ import { packageVersion } from './package-folder.ts';
 import { EngineThreadLink } from './serving/engine-thread-link.ts';
 import { sampleGateway } from './serving/gateway-sampler.ts';
 import { liveDashboard } from './serving/live-dashboard.ts';
+import { LiveRecording } from './serving/live-recording.ts';
 import { epochSeconds, steadyEpochSeconds, wallNs } from './system-clock.ts';
 import { timingSource } from './timing-source.ts';
 import { TokenizerPool } from './tokenizer-pool.ts';
@@ -43,6 +44,7 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
   const destination = logDestination(config.logFile);
   const log = pino(logOptions(config.logLevel), destination);
   const link = engineLink(config, tokenizer, page, log);
+  const recording = await openRecording(config, page, log);
   await link.start();
   const pool = new TokenizerPool(
     tokenizer,
@@ -64,9 +66,15 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     tokenizerQueue: () => pool.queueLength,
     engineRestarts: () => link.restarts,
     stalledMs: () => link.stalledMs,
-    sampled: () => context.dashboard.feed.tick(steadyEpochSeconds()),
+    sampled: () => {
+      context.dashboard.feed.tick(steadyEpochSeconds());
+      void recording?.tick(steadyEpochSeconds());
+    },
   });
-  app.addHook('onClose', async () => stopSampling());
+  app.addHook('onClose', async () => {
+    stopSampling();
+    await recording?.close(steadyEpochSeconds());
+  });
   const stop = stopper(app, link, pool, config.limits.drainTimeoutMs, log);
   try {
     await app.listen({ host: config.host, port: config.port });
@@ -77,6 +85,13 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
   const { port } = app.server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   return { url: `http://${host}:${port}`, tokenizer: tokenizer.name, closed: stop.closed, stop: stop.drained, link };
+}
+
+async function openRecording(config: ServeConfig, page: MetricsPage, log: Logger): Promise<LiveRecording | null> {
+  if (config.record === null) return null;
+  const report = (event: 'failed' | 'resumed', detail: string) =>
+    log[event === 'failed' ? 'error' : 'info']({ event, detail }, `recording of metrics ${event}`);
+  return await LiveRecording.open({ ...config.record, page, report });
 }
 
 function engineLink(config: ServeConfig, tokenizer: Tokenizer, page: MetricsPage, log: Logger): EngineThreadLink {

@@ -116,6 +116,7 @@ export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfi
     corsOrigins: [],
     logLevel: 'silent',
     logFile: null,
+    record: null,
     vllmAliases: true,
     stepTimes: true,
     ...rest,
