@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../runtime/package-folder.ts';
 import { alertsCommand } from './alerts-command.ts';
+import { alertsTestCommand } from './alerts-test-command.ts';
 import { calibrateCommand } from './calibrate-command.ts';
 import { calibrateHostCommand } from './calibrate-host-command.ts';
 import type { CliIo } from './cli-io.ts';
@@ -88,7 +89,7 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
     validateCommand(context),
     dashboardCommand(context),
     hashKeyCommand(context),
-    alertsCommand(context),
+    alertsCommand(context, [alertsTestCommand(context)]),
   ];
   for (const command of commands) root.addCommand(command);
   for (const command of [root, ...commands, ...commands.flatMap((each) => each.commands)]) {

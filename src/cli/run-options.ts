@@ -28,6 +28,7 @@ export interface RunOptions {
   readonly timeline?: string;
   readonly timelineWindow?: TimeWindow;
   readonly checkEveryStep?: boolean;
+  readonly metrics?: string;
   readonly failOnTargets?: boolean;
   readonly verify?: string;
 }
@@ -59,6 +60,10 @@ export function addRunOptions(command: Command): Command {
       ).argParser(windowFlag('--timeline-window')),
     )
     .option('--check-every-step', 'check all invariants after every step, not once per 10 simulated minutes')
+    .option(
+      '--metrics <file>',
+      'write what a scrape every 15 s would have seen: OpenMetrics (.om, .prom, .txt) or a recording (.jsonl), also with .gz',
+    )
     .option('--out <dir>', 'write records, time series and report.html into this folder')
     .option('--json', 'print one JSON document instead of the table')
     .option('--quiet', 'no progress, no notes')

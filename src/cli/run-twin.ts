@@ -1,6 +1,7 @@
 import type { LoadedScenario } from '../config/load-scenario.ts';
 import type { ScenarioOverrides } from '../config/resolve-scenario.ts';
-import type { RunHooks, RunOutcome, RunProgress, RunSpec } from '../runtime/run-spec.ts';
+import { MetricsFile } from '../runtime/metrics-file.ts';
+import type { RunHooks, RunObserver, RunOutcome, RunProgress, RunSpec } from '../runtime/run-spec.ts';
 import { TimelineObserver } from '../runtime/timeline-observer.ts';
 import { textReport } from '../simulation/report/text-report.ts';
 import type { CliIo } from './cli-io.ts';
@@ -32,7 +33,6 @@ export async function runTwin(
   options: RunOptions,
   more: ScenarioOverrides = {},
 ): Promise<void> {
-  const { io } = context;
   const quiet = options.quiet === true || options.json === true;
   const overrides = overridesOf(options);
   const spec = resolveWithFlags(loaded, {
@@ -41,16 +41,35 @@ export async function runTwin(
     workload: { ...overrides.workload, ...more.workload },
   });
   context.running(spec);
-  const outcome = await simulated(context, spec, options, quiet);
+  const metrics = options.metrics === undefined ? null : new MetricsFile(options.metrics, spec);
+  const timeline = timelineOf(context, spec, options);
+  try {
+    const observers = [metrics?.observer ?? null, timeline].filter((each) => each !== null);
+    const outcome = await simulated(context, spec, quiet, observers);
+    const files = [...outcome.files, ...(metrics?.write() ?? [])];
+    if (timeline !== null) files.push(options.timeline!);
+    report(context, { ...outcome, files }, options, quiet);
+  } finally {
+    metrics?.abandon();
+    timeline?.abandon();
+  }
+}
+
+function report({ io, exit }: CliContext, outcome: RunOutcome, options: RunOptions, quiet: boolean): void {
   io.stdout.write(
     options.json === true ? `${JSON.stringify(outcome.summary, null, 2)}\n` : textReport(outcome.run, outcome.summary),
   );
   if (!quiet) for (const note of notesOf(outcome)) io.stderr.write(`${note}\n`);
-  context.exit(exitCodeOf(outcome, options, io));
+  exit(exitCodeOf(outcome, options, io));
 }
 
-async function simulated(context: CliContext, spec: RunSpec, options: RunOptions, quiet: boolean): Promise<RunOutcome> {
-  const timeline = timelineOf(context, spec, options);
+/** Runs a specification with a progress bar; a signal ends it. */
+export async function simulated(
+  context: CliContext,
+  spec: RunSpec,
+  quiet: boolean,
+  observers: readonly RunObserver[] = [],
+): Promise<RunOutcome> {
   const view = progressView(context.io.stderr, quiet);
   const interruption = new Interruption(context.io.signals);
   const progress = (state: RunProgress) => {
@@ -59,11 +78,8 @@ async function simulated(context: CliContext, spec: RunSpec, options: RunOptions
     view.update(state);
   };
   try {
-    const observers = timeline === null ? [] : [timeline];
-    const outcome = await context.simulate(spec, { progress, command: context.command, observers });
-    return timeline === null ? outcome : { ...outcome, files: [...outcome.files, options.timeline!] };
+    return await context.simulate(spec, { progress, command: context.command, observers });
   } finally {
-    timeline?.abandon();
     interruption.close();
     view.stop();
   }

@@ -7,6 +7,7 @@ import { MemoryError, type MemoryPlan, planMemory } from '../backends/simulated/
 import { catalogueModel } from '../backends/simulated/model-catalogue.ts';
 import { ModelError, type ModelShape, modelShape } from '../backends/simulated/model-shape.ts';
 import { ConfigError, ENGINE_PROFILES, type EngineConfig, engineConfig } from '../core/index.ts';
+import { type AlertExpectations, alertExpectations } from './alerts-schema.ts';
 import { beside } from './beside.ts';
 import {
   ENGINE_DURATIONS,
@@ -75,6 +76,7 @@ export function resolveScenario(loaded: LoadedScenario, overrides: ScenarioOverr
     workload: resolveWorkload(loaded, overrides),
     faults: resolveFaults(loaded),
     targets: scenario.targets.map(targetOf),
+    alerts: resolveAlerts(loaded),
     output: {
       directory: overrides.output?.directory ?? null,
       digest: overrides.output?.digest ?? 'records',
@@ -142,6 +144,15 @@ function resolveFaults(loaded: LoadedScenario): (DeviceFault | HostFault)[] {
     }
     return fault;
   });
+}
+
+function resolveAlerts(loaded: LoadedScenario): AlertExpectations {
+  const expectations = alertExpectations(loaded.scenario.alerts);
+  const both = expectations.mustFire.find((name) => expectations.mustNotFire.includes(name));
+  if (both !== undefined) {
+    loaded.fail(['alerts', 'must_not_fire'], `${both} is not allowed; allowed: alerts that are not in must_fire`);
+  }
+  return expectations;
 }
 
 /** Runs `make`; what it cannot take is reported at `path` of the scenario. */

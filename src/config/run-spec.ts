@@ -9,6 +9,7 @@ import type { DigestMode } from '../simulation/digest.ts';
 import type { WorkloadSpec } from '../simulation/generated-workload.ts';
 import type { StreamSpec } from '../simulation/mixed-workload.ts';
 import type { Target } from '../simulation/targets.ts';
+import type { AlertExpectations } from './alerts-schema.ts';
 
 /** Everything that decides a run, as plain frozen values: made by `resolveScenario`, read by `runSimulation`. */
 export interface RunSpec {
@@ -31,6 +32,8 @@ export interface RunSpec {
   readonly workload: RunWorkload;
   readonly faults: readonly (DeviceFault | HostFault)[];
   readonly targets: readonly Target[];
+  /** What `twinfer alerts test` holds the run to; nothing else reads it. */
+  readonly alerts: AlertExpectations;
   readonly output: OutputSpec;
 }
 

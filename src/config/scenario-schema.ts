@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { alertsSchema } from './alerts-schema.ts';
 import { engineSchema, speculationSchema } from './engine-schema.ts';
 import { faultSchema } from './fault-schema.ts';
 import { targetSchema } from './target-schema.ts';
@@ -83,6 +84,7 @@ export const scenarioSchema = z
     targets: z.array(targetSchema).max(100).describe('What the run has to reach').default([]),
     faults: z.array(faultSchema).max(1000).describe('Troubles of the device, at given times').default([]),
     limits: limitsSchema.default({}),
+    alerts: alertsSchema.optional(),
   })
   .describe('A scenario of Twinfer: model, device, engine, workload, targets, faults');
 

@@ -10,6 +10,7 @@ import {
   type MetricsPage,
   MetricsSnapshot,
 } from '../observability/index.ts';
+import { packageVersion } from './package-folder.ts';
 import type { RunObserver, RunSpec } from './run-spec.ts';
 
 export interface MetricsObserverOptions {
@@ -47,6 +48,12 @@ export class MetricsObserver implements RunObserver, Task {
   private ended: () => boolean = () => true;
   private samples = 0;
   private auditDueNs = AUDIT_NS;
+
+  /** Of a run, with the labels that its server would have. */
+  static of(spec: RunSpec): MetricsObserver {
+    const labels = { model: spec.model.name, version: packageVersion() };
+    return new MetricsObserver({ labels, outages: spec.faults.filter((fault) => fault.kind === 'process-down') });
+  }
 
   constructor(options: MetricsObserverOptions = {}) {
     const intervalSeconds = options.intervalSeconds ?? INTERVAL_SECONDS;
@@ -99,9 +106,4 @@ export class MetricsObserver implements RunObserver, Task {
     const { orphaned, mismatched } = auditBlocks(this.engine!);
     this.metrics!.audited(orphaned, mismatched);
   }
-}
-
-/** The times of a run's faults in which its process is down. */
-export function outagesOf(faults: RunSpec['faults']): Outage[] {
-  return faults.filter((fault) => fault.kind === 'process-down');
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ALERT_RULES, BACKFILLED, evaluateAlerts, withThreshold } from '../../src/observability/alerts/index.ts';
 import type { MetricsHistory } from '../../src/observability/index.ts';
 import { compareWithOracle } from '../../src/runtime/alert-oracle.ts';
-import { MetricsObserver, outagesOf } from '../../src/runtime/metrics-observer.ts';
+import { MetricsObserver } from '../../src/runtime/metrics-observer.ts';
 import { openOracle, type PrometheusOracle } from '../../src/runtime/prometheus-oracle.ts';
 import { runSimulation } from '../../src/runtime/run-simulation.ts';
 import { CHAT, scenario } from './scenarios.ts';
@@ -22,7 +22,7 @@ describe.skipIf(missing)('a history in a real Prometheus', () => {
   let history: MetricsHistory;
   let oracle: PrometheusOracle;
   beforeAll(async () => {
-    const observer = new MetricsObserver({ outages: outagesOf(SPEC.faults) });
+    const observer = MetricsObserver.of(SPEC);
     await runSimulation(SPEC, { observers: [observer] });
     history = observer.history;
     oracle = await openOracle(history);

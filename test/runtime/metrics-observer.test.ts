@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { cellOf, type MetricsHistory } from '../../src/observability/index.ts';
-import { MetricsObserver, outagesOf } from '../../src/runtime/metrics-observer.ts';
+import { MetricsObserver } from '../../src/runtime/metrics-observer.ts';
 import { runSimulation } from '../../src/runtime/run-simulation.ts';
 import type { RunSpec } from '../../src/runtime/run-spec.ts';
 import { CHAT, scenario } from './scenarios.ts';
@@ -11,7 +11,10 @@ const FAULTS = '[{kind: sticky, at: 6s}, {kind: slow, from: 8s, to: 10s, factor:
 
 async function metered(spec: RunSpec, intervalSeconds?: number) {
   const interval = intervalSeconds === undefined ? {} : { intervalSeconds };
-  const observer = new MetricsObserver({ ...interval, outages: outagesOf(spec.faults) });
+  const observer = new MetricsObserver({
+    ...interval,
+    outages: spec.faults.filter((fault) => fault.kind === 'process-down'),
+  });
   const outcome = await runSimulation(spec, { observers: [observer] });
   return { outcome, history: observer.history };
 }
