@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify';
+import type { ActiveAlert } from '../observability/alerts/index.ts';
 import type { DashboardFeed } from '../observability/dashboard/dashboard-feed.ts';
 import type { DashboardPage } from '../observability/dashboard/dashboard-page.ts';
 import type { GatewayMetrics, MetricsPage } from '../observability/index.ts';
@@ -23,6 +24,8 @@ export interface GatewayContext {
   readonly metricsPage: MetricsPage;
   readonly metrics: GatewayMetrics;
   readonly dashboard: { readonly page: DashboardPage; readonly feed: DashboardFeed };
+  /** What the alert rules say of this server now. */
+  readonly alerts: { current(): readonly ActiveAlert[] };
   readonly log: FastifyBaseLogger;
   /** Log lines that could not be written (a full disk, a reader that is gone), since the start. */
   readonly logLinesDropped: () => number;

@@ -24,6 +24,7 @@ import {
 import type { GatewayContext } from './context.ts';
 import { LiveCalls } from './live-calls.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { alertRoutes } from './routes/alerts.ts';
 import { dashboardRoutes } from './routes/dashboard.ts';
 import { generationRoutes } from './routes/generation.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -81,6 +82,7 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
   modelRoutes(app, context);
   generationRoutes(app, context, calls);
   adminRoutes(app, context, calls);
+  alertRoutes(app, context);
   const document = openApiDocument({ version: settings.version });
   app.get('/openapi.json', async () => document);
   return app;

@@ -15,6 +15,7 @@ import { impliedAnswerLength } from './answer-length.ts';
 import { logDestination } from './log-file.ts';
 import { openTokenizer } from './open-tokenizer.ts';
 import { packageVersion } from './package-folder.ts';
+import { AlertWatch } from './serving/alert-watch.ts';
 import { EngineThreadLink } from './serving/engine-thread-link.ts';
 import { sampleGateway } from './serving/gateway-sampler.ts';
 import { liveDashboard } from './serving/live-dashboard.ts';
@@ -52,7 +53,9 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     config.tokenizerThreads,
     config.limits.tokenizerQueueMax,
   );
+  const alerts = new AlertWatch(page, log);
   const context = gatewayContext(config, {
+    alerts,
     link,
     tokenizer,
     pool,
@@ -67,8 +70,10 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     engineRestarts: () => link.restarts,
     stalledMs: () => link.stalledMs,
     sampled: () => {
-      context.dashboard.feed.tick(steadyEpochSeconds());
-      void recording?.tick(steadyEpochSeconds());
+      const nowSeconds = steadyEpochSeconds();
+      alerts.tick(nowSeconds);
+      context.dashboard.feed.tick(nowSeconds);
+      void recording?.tick(nowSeconds);
     },
   });
   app.addHook('onClose', async () => {
@@ -127,6 +132,7 @@ function engineLink(config: ServeConfig, tokenizer: Tokenizer, page: MetricsPage
 }
 
 interface Parts {
+  readonly alerts: AlertWatch;
   readonly link: EngineThreadLink;
   readonly tokenizer: Tokenizer;
   readonly pool: TokenizerPool;
@@ -142,7 +148,7 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
     ...parts,
     metricsPage: parts.page,
     metrics: new GatewayMetrics(parts.page),
-    dashboard: liveDashboard(config, parts.page, () => null),
+    dashboard: liveDashboard(config, parts.page, () => parts.alerts.current()),
     served: {
       modelNames: config.modelNames,
       modelLenMax: run.engine.modelLenMax,

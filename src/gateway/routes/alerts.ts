@@ -1,0 +1,22 @@
+import type { FastifyInstance } from 'fastify';
+import { runbookUrl } from '../../observability/alerts/index.ts';
+import type { GatewayContext } from '../context.ts';
+
+/** What the server's own alert rules say; it wants an admin key (see `admit`). */
+export function alertRoutes(app: FastifyInstance, { alerts }: GatewayContext): void {
+  app.get('/debug/alerts', async () => ({
+    alerts: alerts.current().map((each) => ({
+      alert: each.alert,
+      severity: each.severity,
+      state: each.state,
+      labels: each.labels,
+      since: each.sinceSeconds,
+      firing_since: each.firingSinceSeconds,
+      // JSON has no NaN and no infinity.
+      value: Number.isFinite(each.value) ? each.value : null,
+      summary: each.summary,
+      description: each.description,
+      runbook: runbookUrl(each.alert),
+    })),
+  }));
+}
