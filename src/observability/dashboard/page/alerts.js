@@ -75,6 +75,24 @@ export class AlertStrip {
     this.table.replaceChildren(...this.rules.map((rule) => this.ruleRow(rule, sorted, now)));
   }
 
+  /** What happened in a whole run; when it did, the lanes show. @param {import('./model.js').AlertInterval[]} intervals */
+  writeWhole(intervals) {
+    const fired = this.rules.filter(({ name }) =>
+      intervals.some(({ alert, firingSeconds }) => alert === name && firingSeconds !== null),
+    );
+    this.section.dataset['state'] = fired[0]?.severity ?? 'none';
+    this.summary.textContent = `${fired.length} of ${this.rules.length} rules fired in this run`;
+    this.list.replaceChildren();
+    const rows = this.rules.map((rule) => {
+      const own = intervals.filter(({ alert }) => alert === rule.name);
+      const first = own.find(({ firingSeconds }) => firingSeconds !== null) ?? own[0];
+      const state = first === undefined ? 'inactive' : first.firingSeconds === null ? 'pending' : 'firing';
+      const words = { inactive: 'never', pending: 'pending only', firing: 'fired' }[state];
+      return this.row(rule, state, words, first === undefined ? '–' : formatTime(first.pendingSeconds), '–');
+    });
+    this.table.replaceChildren(...rows);
+  }
+
   /** @param {import('./model.js').ActiveAlert} alert @param {number} now */
   chip(alert, now) {
     const rule = this.rules.find(({ name }) => name === alert.alert);
@@ -83,8 +101,9 @@ export class AlertStrip {
     item.append(
       nameNode(alert.alert, rule?.runbookUrl ?? null),
       made('span', `${alert.state} for ${formatAge(now - alert.sinceSeconds)}, ${alert.severity}`, 'chip-state'),
-      made('span', `${labels === '' ? '' : `${labels}, `}value ${valueText(alert.value)}`, 'chip-value'),
     );
+    const facts = [labels, alert.value === null ? '' : `value ${valueText(alert.value)}`].filter((fact) => fact !== '');
+    if (facts.length > 0) item.append(made('span', facts.join(', '), 'chip-value'));
     item.title = alert.summary;
     return item;
   }
@@ -92,16 +111,24 @@ export class AlertStrip {
   /** @param {import('./model.js').Rule} rule @param {import('./model.js').ActiveAlert[]} active @param {number} now */
   ruleRow(rule, active, now) {
     const own = active.find(({ alert }) => alert === rule.name);
-    const row = made('tr', '', own?.state ?? 'inactive');
+    const state = own?.state ?? 'inactive';
+    if (own === undefined) return this.row(rule, state, state, '–', '–');
+    const since = `${formatTime(own.sinceSeconds)} (${formatAge(now - own.sinceSeconds)})`;
+    return this.row(rule, state, state, since, valueText(own.value));
+  }
+
+  /** @param {import('./model.js').Rule} rule @param {string} state @param {string} words @param {string} since @param {string} value */
+  row(rule, state, words, since, value) {
+    const row = made('tr', '', state);
     const head = made('th');
     head.setAttribute('scope', 'row');
     head.append(nameNode(rule.name, rule.runbookUrl));
     row.append(
       head,
-      made('td', own?.state ?? 'inactive'),
+      made('td', words),
       made('td', rule.severity),
-      made('td', own === undefined ? '–' : `${formatTime(own.sinceSeconds)} (${formatAge(now - own.sinceSeconds)})`),
-      made('td', own === undefined ? '–' : valueText(own.value)),
+      made('td', since),
+      made('td', value),
       made('td', rule.forSeconds === 0 ? 'at once' : formatAge(rule.forSeconds)),
     );
     row.title = rule.summary;
@@ -143,6 +170,7 @@ export class AlertLanes {
     const fired = intervals.filter(({ firingSeconds }) => firingSeconds !== null).length;
     const counted = `${fired} of ${intervals.length} became firing`;
     this.place.setAttribute('aria-label', `Alerts over time: ${this.names.join(', ')}; ${counted}`);
+    this.labelWidth = 0;
     /** @type {any} */
     this.plot = null;
   }
@@ -150,12 +178,13 @@ export class AlertLanes {
   build() {
     if (this.names.length === 0) return;
     this.plot?.destroy();
+    this.labelWidth = this.place.clientWidth < 500 ? 118 : 160;
     const { view, store } = this;
     this.plot = new uPlot(
       {
         width: Math.max(120, this.place.clientWidth),
         height: this.names.length * LANE_HEIGHT + 8,
-        padding: [4, 8, 4, 54],
+        padding: [4, 20, 4, this.labelWidth],
         legend: { show: false },
         cursor: {
           sync: { key: 'time', scales: ['x', null], setSeries: false },
@@ -194,10 +223,6 @@ export class AlertLanes {
     const { ctx, bbox } = plot;
     const ratio = devicePixelRatio;
     const height = LANE_HEIGHT * ratio;
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-    ctx.clip();
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = 'middle';
     for (const [lane, name] of this.names.entries()) {
@@ -208,16 +233,18 @@ export class AlertLanes {
         if (interval.alert === name) this.interval(plot, interval, top + 2 * ratio, height - 4 * ratio);
       }
       ctx.fillStyle = colour('text');
-      ctx.fillText(name, bbox.left + 6 * ratio, top + height / 2);
+      ctx.fillText(name, bbox.left - (this.labelWidth - 2) * ratio, top + height / 2);
     }
-    ctx.restore();
   }
 
   /** @param {any} plot @param {import('./model.js').AlertInterval} interval @param {number} top @param {number} height */
   interval(plot, { severity, pendingSeconds, firingSeconds, endSeconds }, top, height) {
     const { ctx } = plot;
-    const at = (/** @type {number} */ seconds) => plot.valToPos(seconds, 'x', true);
+    const { left, width } = plot.bbox;
+    const at = (/** @type {number} */ seconds) =>
+      Math.min(left + width, Math.max(left, plot.valToPos(seconds, 'x', true)));
     const end = at(endSeconds ?? this.store.end);
+    if (end <= left || at(pendingSeconds) >= left + width) return;
     const name = severity === 'critical' ? 'bad' : severity === 'warning' ? 'warn' : 'slate';
     const fires = firingSeconds === null ? end : at(firingSeconds);
     ctx.fillStyle = translucent(name, 0.3);

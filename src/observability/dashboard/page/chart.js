@@ -63,7 +63,7 @@ export class Chart {
       {
         width,
         height: HEIGHT,
-        padding: [8, 8, 0, 0],
+        padding: [8, 20, 0, 0],
         legend: { show: false },
         cursor: {
           sync: { key: 'time', scales: ['x', null], setSeries: false },

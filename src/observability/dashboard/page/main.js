@@ -52,7 +52,9 @@ function write() {
   element('clock').textContent = frames.length === 0 || whole ? '' : formatTime(time);
   if (recording !== null) {
     element('connection-text').textContent = whole ? 'whole run' : 'at';
-    strip.write(recording.intervals === null ? null : activeAt(recording.intervals, whole ? frames.end : time), time);
+    if (recording.intervals === null) strip.write(null, time);
+    else if (whole) strip.writeWhole(recording.intervals);
+    else strip.write(activeAt(recording.intervals, time), time);
   } else strip.write(active, frames.end);
 }
 
@@ -76,10 +78,16 @@ function build() {
   draw();
 }
 
-/** A run without a gateway has nothing to show of it. */
-function hideIdlePanels() {
-  if (recording === null) return;
-  for (const chart of charts) chart.article.hidden = chart.panel.liveOnly && chart.idle;
+/** A run without a gateway has nothing to show of it. What is left alone in its line takes all of it. */
+function arrangePanels() {
+  for (const grid of document.querySelectorAll('.grid')) {
+    const own = charts.filter(({ article }) => article.parentElement === grid);
+    for (const chart of own) chart.article.hidden = recording !== null && chart.panel.liveOnly && chart.idle;
+    const shown = own.filter(({ article }) => !article.hidden);
+    for (const [index, { article }] of shown.entries()) {
+      article.classList.toggle('wide', index === shown.length - 1 && index % 2 === 0);
+    }
+  }
 }
 
 function startControls() {
@@ -168,7 +176,7 @@ function start() {
   if (recording !== null) for (const frame of recording.frames) frames.add(frame);
   startControls();
   startKeys();
-  hideIdlePanels();
+  arrangePanels();
   build();
   watchVisibility();
   if (recording !== null) return;

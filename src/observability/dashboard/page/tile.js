@@ -37,8 +37,8 @@ export class TileView {
     const limit = (/** @type {import('./model.js').Threshold} */ { comparison, value }) =>
       `${comparison === '>' ? 'above' : 'below'} ${formatValue(value, unit)}`;
     if (broken === null) {
-      const target = thresholds.filter(({ kind }) => kind === 'target').map(limit);
-      return target.length === 0 ? ' ' : `target ${target.join(', ')}`;
+      const targets = thresholds.filter(({ kind }) => kind === 'target');
+      return (targets.length === 0 ? thresholds : targets).map((each) => `${each.kind} ${limit(each)}`).join(', ');
     }
     if (state === 'off') return `target ${limit(broken)}`;
     return `${VERDICTS[state]}: ${limit(broken)}`;
