@@ -22,7 +22,7 @@ import { openWorkload } from './open-workload.ts';
 import { openOutput, type RunOutput } from './run-output.ts';
 import type { RunHooks, RunOutcome, RunSpec } from './run-spec.ts';
 import { wallNs } from './system-clock.ts';
-import { timingSource, timingSummary } from './timing-source.ts';
+import { timingContext, timingSource } from './timing-source.ts';
 
 /** Longest run of decode steps in one submission. */
 const RUN_STEPS_MAX = 4096;
@@ -64,8 +64,8 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
     const events = listeners.length === 1 ? recorder : new EventFanout(listeners);
     const singleSteps = output.decisions !== null || observers.some((observer) => observer.singleSteps === true);
     const hostTimer = new ModelledHostTimer();
-    const engineTimer = source.schedulerCosts ? hostTimer : null;
-    const { engine, backend } = makeEngine(spec, { clock, events, timing, hostTimer: engineTimer }, singleSteps);
+    const parts = { clock, events, timing, hostTimer: source.schedulerCosts ? hostTimer : null };
+    const { engine, backend } = makeEngine(spec, parts, singleSteps);
     const faults = new HostFaults(spec.faults.filter(isHostFault), engine, clock, hostTimer);
     recorder.attach(engine.kv.tables, engine.kv.tableStride);
     output.attach(engine);
@@ -88,7 +88,7 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
       wallSeconds,
       targets: spec.targets,
       gpuComputeUtilization: run.simulatedNs > 0 ? Math.min(1, backend.busyTotalNs / run.simulatedNs) : null,
-      timing: timingSummary(spec, source, timing.extrapolations),
+      ...timingContext(spec, source, timing),
     });
     const files = await output.close(run, summary);
     const bad = isTrace(workload) ? workload : null;

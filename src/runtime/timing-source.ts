@@ -1,10 +1,11 @@
 import {
   type DeviceProfile,
   type EngineHostProfile,
+  type EngineTiming,
   HOST_PROFILE_FILES,
   type TimingSource,
 } from '../backends/simulated/index.ts';
-import type { TimingSummary } from '../simulation/run-summary.ts';
+import type { RunContext } from '../simulation/run-summary.ts';
 import { bundledDeviceProfile, readDeviceProfile } from './device-profile-file.ts';
 import { bundledHostProfile, readHostProfile } from './host-profile-file.ts';
 import { InputError } from './input-error.ts';
@@ -25,13 +26,29 @@ export function timingSource({ timing, device }: Pick<RunSpec, 'timing' | 'devic
   };
 }
 
-/** The same in words, for the result of a run. */
-export function timingSummary(
-  { timing, device }: Pick<RunSpec, 'timing' | 'device'>,
-  { host }: TimingSource,
-  extrapolations: readonly string[],
-): TimingSummary {
-  return { model: timing.model, device: device.name, host: host?.engine ?? timing.host, extrapolations };
+/** Where a run's times come from in words, and what says how far off they may be. */
+export function timingContext(
+  spec: RunSpec,
+  source: TimingSource,
+  { steady, extrapolations }: EngineTiming,
+): Pick<RunContext, 'timing' | 'server'> {
+  const { timing, device, model, engine } = spec;
+  const measured = source.host ?? (source.profile === null ? null : bundledHostProfile());
+  return {
+    timing: { model: timing.model, device: device.name, host: source.host?.engine ?? timing.host, extrapolations },
+    server: {
+      limits: engine,
+      // With drafts the tokens of a step depend on what is accepted.
+      timing: engine.speculation === null ? steady : null,
+      model: {
+        tensorParallel: spec.tensorParallel,
+        family: model.experts === null ? 'dense' : 'experts',
+        weightFormat: model.weightFormat,
+        extrapolations: extrapolations.length,
+      },
+      basis: measured === null ? null : { engine: measured.engine, residuals: measured.residuals },
+    },
+  };
 }
 
 function deviceProfileOf(path: string | null, device: string): DeviceProfile {

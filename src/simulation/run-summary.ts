@@ -1,5 +1,13 @@
+import type { BatchLimits, TimingModel } from '../backends/simulated/index.ts';
 import { InvariantError } from '../core/index.ts';
+import { type CapacitySummary, capacitySummary } from './capacity-summary.ts';
 import type { LatencySummary } from './latency-series.ts';
+import {
+  type ModelRegime,
+  type PredictionSummary,
+  predictionSummary,
+  type ResidualBasis,
+} from './prediction-summary.ts';
 import type { RequestCounts } from './request-books.ts';
 import type { RecordedRun } from './run-recorder.ts';
 import { evaluateTargets, type Target, type TargetFigures, type TargetResult } from './targets.ts';
@@ -15,6 +23,17 @@ export interface RunContext {
   /** Mean over the run, 0 .. 1; null when the backend reported none. */
   readonly gpuComputeUtilization: number | null;
   readonly timing: TimingSummary;
+  /** null: nobody asks how far the run is from what the server sustains, or what it predicts. */
+  readonly server: ServerContext | null;
+}
+
+/** The server that a run simulates, as far as its limits and the worth of its times are concerned. */
+export interface ServerContext {
+  readonly limits: BatchLimits;
+  /** Asked for other loads than the run had; null = it cannot tell. */
+  readonly timing: TimingModel | null;
+  readonly model: ModelRegime;
+  readonly basis: ResidualBasis | null;
 }
 
 /** Where the run's times come from. */
@@ -65,6 +84,10 @@ export interface RunSummary {
     readonly evictions: number;
   };
   readonly preemptions: { readonly memoryPressure: number; readonly priority: number };
+  /** How far it is from saturation. */
+  readonly capacity: CapacitySummary | null;
+  /** Headline figures with 90 % intervals. */
+  readonly prediction: PredictionSummary | null;
   readonly books: Books;
   /** Only where the scenario states targets. */
   readonly targets?: readonly TargetResult[];
@@ -98,7 +121,9 @@ export function summarise(run: RecordedRun, context: RunContext): RunSummary {
   const { tokens, requests, kv, preemptions } = run;
   const seconds = run.simulatedNs / 1e9;
   const perSecond = (count: number): number => (seconds > 0 ? count / seconds : 0);
-  const summary: RunSummary = {
+  const { server } = context;
+  const capacity = server === null ? null : capacitySummary(run, server.limits, server.timing);
+  const figures: Omit<RunSummary, 'capacity' | 'prediction' | 'books' | 'targets'> = {
     scenario: context.scenario,
     seed: context.seed,
     digest: run.digest,
@@ -135,6 +160,11 @@ export function summarise(run: RecordedRun, context: RunContext): RunSummary {
       evictions: kv.evictions,
     },
     preemptions: { memoryPressure: preemptions.memoryPressure, priority: preemptions.priority },
+  };
+  const summary: RunSummary = {
+    ...figures,
+    capacity,
+    prediction: capacity === null ? null : predictionSummary(figures, capacity, server!.model, server!.basis),
     books: {
       balanced: true,
       recomputedOutput: tokens.recomputedOutput,

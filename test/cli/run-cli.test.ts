@@ -202,6 +202,8 @@ describe('a run', () => {
       'throughput',
       'kv',
       'preemptions',
+      'capacity',
+      'prediction',
     ]);
     expect(document['requests']).toEqual({
       injected: 40,

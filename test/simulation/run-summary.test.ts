@@ -12,6 +12,7 @@ const CONTEXT: RunContext = {
   targets: [],
   gpuComputeUtilization: null,
   timing: { model: 'roofline', device: 'H100-SXM-80GB', host: 'twinfer', extrapolations: [] },
+  server: null,
 };
 
 function run(finish: (recorder: RunRecorder) => void): RecordedRun {
@@ -38,7 +39,7 @@ describe('summarise', () => {
   it('has exactly the documented keys, in their order', () => {
     const summary = summarise(oneCompleted(), CONTEXT);
     expect(Object.keys(summary)).toEqual(
-      'scenario,seed,digest,timing,wallSeconds,simulatedSeconds,requestsPerWallSecond,steps,sequenceSteps,requests,tokens,latencySeconds,throughput,kv,preemptions,books'.split(
+      'scenario,seed,digest,timing,wallSeconds,simulatedSeconds,requestsPerWallSecond,steps,sequenceSteps,requests,tokens,latencySeconds,throughput,kv,preemptions,capacity,prediction,books'.split(
         ',',
       ),
     );
@@ -130,6 +131,8 @@ describe('summarise', () => {
         "memoryPressure": "number",
         "priority": "number"
        },
+       "capacity": "object",
+       "prediction": "object",
        "books": {
         "balanced": "boolean",
         "recomputedOutput": "number",

@@ -34,6 +34,8 @@ export interface EngineTimingOptions {
 
 export interface EngineTiming {
   readonly timing: TimingModel;
+  /** The same without a memory (`StallingTimingModel`): may be asked for any load. */
+  readonly steady: TimingModel;
   /** Parts of the model that lie outside of the measured tables, in words; empty on a roofline, which measured nothing. */
   readonly extrapolations: readonly string[];
 }
@@ -47,12 +49,13 @@ export function engineTiming(
 ): EngineTiming {
   const { profile, host, samplingFilters } = source;
   if (profile === null) {
-    return { timing: new RooflineTimingModel(model, device, options.blockSize, options), extrapolations: [] };
+    const roofline = new RooflineTimingModel(model, device, options.blockSize, options);
+    return { timing: roofline, steady: roofline, extrapolations: [] };
   }
   const calibrated = new CalibratedTimingModel(profile, model, host, { ...options, samplingFilters });
   const { extrapolations } = calibrated;
   const stalls = model.experts !== null && model.weightFormat === 'bf16' ? (host?.moeStalls ?? null) : null;
-  if (stalls === null) return { timing: calibrated, extrapolations };
+  if (stalls === null) return { timing: calibrated, steady: calibrated, extrapolations };
   const timing = new StallingTimingModel(calibrated, options.blockSize, stalls.coldPrompts, stalls.stallNs);
-  return { timing, extrapolations };
+  return { timing, steady: calibrated, extrapolations };
 }

@@ -1,6 +1,7 @@
 export * from './acceptance.ts';
 export * from './bundled-profiles.ts';
 export * from './calibrated.ts';
+export * from './capacity-estimate.ts';
 export * from './device.ts';
 export * from './device-operators.ts';
 export * from './device-profile.ts';

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
+import type { PredictionSummary } from '../prediction-summary.ts';
 import type { RecordedRun } from '../run-recorder.ts';
 import type { RunSummary } from '../run-summary.ts';
+import { capacityText, utilizationText } from './capacity-text.ts';
 import { type ChartData, chartData, HTML_SCRIPT } from './html-charts.ts';
 import { HTML_STYLE } from './html-style.ts';
+import { predictionNote, predictionRows } from './prediction-rows.ts';
 import { countText, durationText, numberText, percentText } from './quantities.ts';
 import { actualText } from './text-report.ts';
 
@@ -57,7 +60,7 @@ ${header(summary)}
 ${cards(run, summary)}
 ${targets(summary)}
 <h2>Latency</h2>
-<div class="panel">${latencyTable(summary)}</div>
+${latency(summary)}
 <h2>Over simulated time</h2>
 ${chartPanels(charts)}
 <p class="note">Buckets of ${durationText(run.timeSeries.bucketSeconds)}. Drag to zoom, double-click to go back.</p>
@@ -83,8 +86,13 @@ function hashSource(text: string): string {
 }
 
 function header(summary: RunSummary): string {
+  const { timing } = summary;
+  const beyond =
+    timing.extrapolations.length === 0 ? '' : `; beyond the measured tables: ${timing.extrapolations.join('; ')}`;
+  const times = `Times: ${timing.model}, ${timing.device}, host ${timing.host}${beyond}`;
   return `<h1>${escapeHtml(summary.scenario)}</h1>
-<p class="lead">${countText(summary.requests.injected)} requests, ${durationText(summary.simulatedSeconds)} simulated in ${durationText(summary.wallSeconds)}</p>`;
+<p class="lead">${countText(summary.requests.injected)} requests, ${durationText(summary.simulatedSeconds)} simulated in ${durationText(summary.wallSeconds)}</p>
+<p class="note">${escapeHtml(times)}</p>`;
 }
 
 function cards(run: RecordedRun, summary: RunSummary): string {
@@ -97,8 +105,12 @@ function cards(run: RecordedRun, summary: RunSummary): string {
       numberText(throughput.outputTokensPerSecond),
       `${numberText(throughput.totalTokensPerSecond)}/s with prompts`,
     ),
-    card('TTFT p99', durationText(latency.ttft.p99), `median ${durationText(latency.ttft.p50)}`),
-    card('ITL p99', durationText(latency.itl.p99), `median ${durationText(latency.itl.p50)}`),
+    ...(summary.capacity?.saturated === true
+      ? [card('Latencies', 'saturated', 'they grow as long as the load lasts')]
+      : [
+          card('TTFT p99', durationText(latency.ttft.p99), `median ${durationText(latency.ttft.p50)}`),
+          card('ITL p99', durationText(latency.itl.p99), `median ${durationText(latency.itl.p50)}`),
+        ]),
     card(
       'KV blocks, peak',
       percentText(kv.blocksUsedPeak / kv.blocksTotal),
@@ -124,6 +136,31 @@ function targets(summary: RunSummary): string {
   return `<h2>Targets</h2>
 <div class="panel"><table><thead><tr><th>Target</th><th>wanted</th><th>actual</th><th></th></tr></thead>
 <tbody>${rows.join('')}</tbody></table></div>`;
+}
+
+/** Past saturation only that it is past: latencies there are those of this one length of load. */
+function latency(summary: RunSummary): string {
+  const { capacity, prediction } = summary;
+  const load =
+    capacity === null
+      ? ''
+      : `<div class="panel"><p>${escapeHtml(capacityText(capacity))}</p><p class="note">In use, mean: ${utilizationText(capacity)}.</p></div>`;
+  if (capacity?.saturated === true) return load;
+  const table = `<div class="panel">${latencyTable(summary)}</div>`;
+  return prediction === null ? table : `${table}${intervals(prediction, summary.timing.host)}${load}`;
+}
+
+function intervals(prediction: PredictionSummary, host: string): string {
+  const rows = predictionRows(prediction).map(
+    ([label, value, low, high]) => `<tr><th>${label}</th><td>${value}</td><td>${low}</td><td>${high}</td></tr>`,
+  );
+  const note = predictionNote(prediction, host);
+  const table =
+    rows.length === 0
+      ? ''
+      : `<table><thead><tr><th>90 % interval</th><th>predicted</th><th>from</th><th>to</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
+  const line = note === '' ? '' : `<p class="note">Prediction: ${escapeHtml(note)}.</p>`;
+  return `<div class="panel">${table}${line}</div>`;
 }
 
 /** A row per statistic, since the five latencies fit a phone's width and the six statistics do not. */

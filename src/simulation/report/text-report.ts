@@ -3,17 +3,14 @@ import type { LatencySummary } from '../latency-series.ts';
 import type { RecordedRun } from '../run-recorder.ts';
 import type { RunSummary } from '../run-summary.ts';
 import type { TargetResult } from '../targets.ts';
+import { capacityText, utilizationText } from './capacity-text.ts';
+import { predictionNote, predictionRows } from './prediction-rows.ts';
 import { countText, durationText, numberText, percentText } from './quantities.ts';
 
 /** The result of a run for the eye: latencies, throughput, queues and KV, books, targets. Plain text, no colour. */
 export function textReport(run: RecordedRun, summary: RunSummary): string {
-  const parts = [
-    headline(summary),
-    timingLines(summary),
-    latencyTable(summary),
-    figuresTable(run, summary),
-    booksTable(run, summary),
-  ];
+  const parts = [headline(summary), timingLines(summary), ...latencies(summary)];
+  parts.push(figuresTable(run, summary), booksTable(run, summary));
   if (summary.targets !== undefined) parts.push(targetsTable(summary.targets));
   parts.push(`digest ${summary.digest} (${run.digestMode}), seed ${summary.seed}`);
   return parts.join('\n\n') + '\n';
@@ -25,6 +22,31 @@ function headline(summary: RunSummary): string {
     `${durationText(summary.simulatedSeconds)} simulated in ${durationText(summary.wallSeconds)} ` +
     `(${numberText(summary.requestsPerWallSecond)} requests/s of wall time)`
   );
+}
+
+/** Latencies with what they are worth; past saturation only that it is past. */
+function latencies(summary: RunSummary): string[] {
+  const { capacity, prediction } = summary;
+  const load = capacity === null ? [] : [`${capacityText(capacity)}\nIn use, mean: ${utilizationText(capacity)}`];
+  if (capacity?.saturated === true) return load;
+  const parts = [latencyTable(summary)];
+  if (prediction !== null) {
+    const rows = predictionRows(prediction);
+    const note = predictionNote(prediction, summary.timing.host);
+    const table = rows.length === 0 ? [] : [intervalTable(rows)];
+    parts.push([...table, ...(note === '' ? [] : [`Prediction: ${note}`])].join('\n'));
+  }
+  return [...parts.filter((part) => part !== ''), ...load];
+}
+
+function intervalTable(rows: readonly (readonly string[])[]): string {
+  const table = new Table({
+    head: ['90 % interval', 'predicted', 'from', 'to'],
+    colAligns: ['left', 'right', 'right', 'right'],
+    style: PLAIN,
+  });
+  table.push(...rows.map((row) => [...row]));
+  return table.toString();
 }
 
 /** What the times are worth: where they come from, and what was not measured. */

@@ -46,6 +46,7 @@ export function sampleRun(scenario = 'sample'): { run: RecordedRun; summary: Run
     ],
     gpuComputeUtilization: null,
     timing: { model: 'calibrated', device: 'H100-SXM-80GB', host: 'vllm-0.15', extrapolations: [] },
+    server: null,
   });
   return { run, summary };
 }
