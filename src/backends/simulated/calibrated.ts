@@ -18,6 +18,8 @@ export interface CalibratedOptions {
   readonly sequencesMax: number;
   /** Top-p or top-k is set for the requests: the sampler sorts. */
   readonly samplingFilters?: boolean;
+  /** A repetition, presence or frequency penalty is set for the requests: the sampler counts the tokens of every row. */
+  readonly samplingPenalties?: boolean;
   /** Made before for this profile, model and parallelism: spares the tables. */
   readonly operators?: DeviceOperators;
 }
@@ -73,7 +75,10 @@ export class CalibratedTimingModel implements TimingModel {
     };
     this.linear = this.linearTimes(host);
     const sampling = options.samplingFilters === true ? operators.sampling.filtered : operators.sampling.plain;
-    this.logits = operators.logits.map((ns, rows) => ns * this.scale.gemm + sampling[rows]! * this.scale.sampling);
+    const penalties = options.samplingPenalties === true ? operators.sampling.penalties : null;
+    this.logits = operators.logits.map(
+      (ns, rows) => ns * this.scale.gemm + sampling[rows]! * this.scale.sampling + (penalties?.[rows] ?? 0),
+    );
   }
 
   stepNs(load: StepLoad, decodeContextTokens: number): number {
@@ -130,10 +135,12 @@ export class CalibratedTimingModel implements TimingModel {
 
   private linearTimes(host: EngineHostProfile | null): Float64Array {
     const { operators, scale, layers } = this;
-    const { gemm, gemmFloor, moe, moeFloor, allReduce, elementwise } = operators;
+    const { gemm, gemmFloor, allReduce, elementwise } = operators;
     const launchNs = host?.perKernelNs ?? operators.profile.elementwise.floorNs;
-    const step = host === null ? 0 : operators.shard.tensorParallel > 1 ? host.perStepTensorParallelNs : host.perStepNs;
-    const fixed = step + layers * ((host?.perLayerNs ?? 0) + operators.kernelsPerLayer * launchNs);
+    const parallel = operators.shard.tensorParallel > 1;
+    const step = host === null ? 0 : host.perStepNs + (parallel ? host.perStepTensorParallelNs : 0);
+    const waits = operators.allReduces * (host?.perCollectiveNs ?? 0);
+    const fixed = step + waits + layers * ((host?.perLayerNs ?? 0) + operators.kernelsPerLayer * launchNs);
     const eager = layers * operators.launchesPerLayer * (host?.eagerNsPerLayerKernel ?? 0);
     const linear = new Float64Array(operators.tokensMax + 1);
     for (let tokens = 1; tokens <= operators.tokensMax; tokens++) {
@@ -141,7 +148,7 @@ export class CalibratedTimingModel implements TimingModel {
       linear[tokens] =
         fixed +
         Math.max(gemm[padded]! * scale.gemm, gemmFloor[padded]!) +
-        (moe.length === 0 ? 0 : Math.max(moe[padded]! * scale.moe, moeFloor[padded]!)) +
+        operators.expertNs(padded, scale.moe, host?.routeSkew ?? 0) +
         allReduce[padded]! * scale.allReduce +
         elementwise[padded]! * scale.elementwise +
         (tokens > this.captureTokens ? eager : 0);

@@ -22,6 +22,8 @@ interface Linear {
   readonly format: WeightFormat;
 }
 
+const PENALTY_KERNELS = 14;
+
 /** Larger steps are read from the last entry, in proportion. */
 const TABLE_TOKENS_MAX = 16_384;
 
@@ -38,17 +40,20 @@ export class DeviceOperators {
   /** Matrix products of the layers, experts aside; and the least that they could take at the measured peaks. */
   readonly gemm: Float64Array;
   readonly gemmFloor: Float64Array;
-  /** Experts; empty for dense models; and the least that reading and multiplying could take. */
-  readonly moe: Float64Array;
-  readonly moeFloor: Float64Array;
   /** All-reduces: two a layer and one of the embedding; zeros for one GPU. */
   readonly allReduce: Float64Array;
+  /** How many of them a step has; 0 for one GPU. */
+  readonly allReduces: number;
   /** Traffic of the element-wise kernels; their launches are counted by `kernelsPerLayer`. */
   readonly elementwise: Float64Array;
   /** LM head by rows that need logits, with the gathering of its shares. */
   readonly logits: Float64Array;
-  /** Sampling by rows, without and with top-p or top-k. */
-  readonly sampling: { readonly plain: Float64Array; readonly filtered: Float64Array };
+  /** Sampling by rows, without and with top-p or top-k; and what penalties add. */
+  readonly sampling: {
+    readonly plain: Float64Array;
+    readonly filtered: Float64Array;
+    readonly penalties: Float64Array;
+  };
   readonly decode: DecodeAttentionTimes;
   readonly prefill: PrefillAttentionTimes;
   /** Kernels of a layer that no table covers. */
@@ -59,6 +64,7 @@ export class DeviceOperators {
   readonly weightBytes: Float64Array;
   /** What was read from outside of the tables, in words; empty when nothing was. */
   readonly extrapolations: readonly string[];
+  private readonly experts: MoeTimes | null;
 
   constructor(profile: DeviceProfile, shape: ModelShape, options: OperatorOptions) {
     const shard = shardModel(shape, options.tensorParallel);
@@ -72,17 +78,17 @@ export class DeviceOperators {
     this.gemm = new Float64Array(this.tokensMax + 1);
     this.gemmFloor = new Float64Array(this.tokensMax + 1);
     for (const linear of linears) this.addLinear(linear, extrapolations);
-    const experts = this.expertTimes(extrapolations);
-    this.moe = experts.times;
-    this.moeFloor = experts.floors;
+    this.experts = this.expertTimes(extrapolations);
     const reduce = new CollectiveTimes(profile.allReduce, profile.nccl, shard.tensorParallel);
     if (!reduce.exact) extrapolations.push(`all-reduce over ${shard.tensorParallel} GPUs: not measured`);
-    this.allReduce = this.byTokens((tokens) => (2 * shape.layers + 1) * reduce.timeNs(tokens * shape.hiddenSize));
+    this.allReduces = shard.tensorParallel === 1 ? 0 : 2 * shape.layers + 1;
+    this.allReduce = this.byTokens((tokens) => this.allReduces * reduce.timeNs(tokens * shape.hiddenSize));
     this.elementwise = this.byTokens((tokens) => shape.layers * this.elementwiseNs(tokens));
     this.logits = this.logitTimes(reduce, extrapolations);
     this.sampling = {
       plain: samplingByRows(profile.sampling.plain, shape.vocabSize, this.rowsMax),
       filtered: samplingByRows(profile.sampling.filtered, shape.vocabSize, this.rowsMax),
+      penalties: Float64Array.from({ length: this.rowsMax + 1 }, (_, rows) => this.penaltyNs(rows)),
     };
     const attention = {
       heads: shape.heads / shard.tensorParallel,
@@ -104,6 +110,13 @@ export class DeviceOperators {
     this.extrapolations = extrapolations;
   }
 
+  /** Experts of all layers with `tokens` tokens, ns, `scale` times the table and at least what reading and multiplying take; 0 for dense models. */
+  expertNs(tokens: number, scale: number, skew: number): number {
+    const { experts, shape } = this;
+    if (experts === null) return 0;
+    return shape.layers * Math.max(experts.timeNs(tokens, skew) * scale, experts.floorNs(tokens, skew));
+  }
+
   private byTokens(of: (tokens: number) => number): Float64Array {
     const times = new Float64Array(this.tokensMax + 1);
     for (let tokens = 1; tokens <= this.tokensMax; tokens++) times[tokens] = of(tokens);
@@ -121,9 +134,9 @@ export class DeviceOperators {
     }
   }
 
-  private expertTimes(extrapolations: string[]): { times: Float64Array; floors: Float64Array } {
+  private expertTimes(extrapolations: string[]): MoeTimes | null {
     const { profile, shape, shard } = this;
-    if (shape.experts === null) return { times: new Float64Array(0), floors: new Float64Array(0) };
+    if (shape.experts === null) return null;
     const times = new MoeTimes(
       profile.moe,
       {
@@ -135,10 +148,7 @@ export class DeviceOperators {
       profile.peaks,
     );
     if (!times.exact) extrapolations.push('experts: read from the closest MoE table');
-    return {
-      times: this.byTokens((tokens) => shape.layers * times.timeNs(tokens)),
-      floors: this.byTokens((tokens) => shape.layers * times.floorNs(tokens)),
-    };
+    return times;
   }
 
   private logitTimes(reduce: CollectiveTimes, extrapolations: string[]): Float64Array {
@@ -166,6 +176,15 @@ export class DeviceOperators {
     return (
       2 * this.trafficNs(tokens * norm) + this.trafficNs(tokens * 2 * rotary) + this.trafficNs(tokens * 2 * 3 * inner)
     );
+  }
+
+  /**
+   * vLLM 0.15, `v1/sample/ops/penalties.py`: two counts of the vocabulary in 8 bytes, zeroed, read and made masks (17 bytes an entry each), the
+   * repetition penalty in one kernel (10), frequency and presence in four (41).
+   */
+  private penaltyNs(rows: number): number {
+    if (rows === 0) return 0;
+    return PENALTY_KERNELS * this.profile.elementwise.floorNs + this.trafficNs(rows * this.shape.vocabSize * 85);
   }
 
   private trafficNs(bytes: number): number {

@@ -13,8 +13,10 @@ export interface EngineHostProfile {
 
   /** Per step: input preparation, launch of the graph, sampler, the way to the worker and back. */
   readonly perStepNs: number;
-  /** The same with tensor parallelism: workers are processes of their own. */
+  /** More of the same with tensor parallelism: workers are processes of their own. */
   readonly perStepTensorParallelNs: number;
+  /** Per all-reduce, beyond what its kernel takes in a benchmark: GPUs wait for the last one. */
+  readonly perCollectiveNs: number;
   readonly perLayerNs: number;
   /** Per kernel that no table of the device profile covers (norms, rotary embedding, activation), the gap before it included. */
   readonly perKernelNs: number;
@@ -44,6 +46,8 @@ export interface EngineHostProfile {
   /** Fused MoE kernels compile for new shapes: the step of the n-th first-time prompt stalls. null = never. */
   readonly moeStalls: { readonly coldPrompts: readonly number[]; readonly stallNs: number } | null;
 
+  /** How unevenly routes spread over experts, 0 (evenly) to 1: see `expertCoverage`. */
+  readonly routeSkew: number;
   /** Factors on the times of the device profile, within HOST_PROFILE_BOUNDS.scale. */
   readonly scale: DeviceTimeScale;
 
@@ -106,6 +110,8 @@ export const HOST_PROFILE_BOUNDS = {
   kernelNs: [500, 10_000],
   sequenceNs: [0, 50_000],
   samplingNsPerVocab: [0, 2],
+  collectiveNs: [0, 20_000],
+  routeSkew: [0, 1],
   requestNs: [0, 50_000_000],
   perPromptTokenNs: [0, 100_000],
   stallNs: [0, 10_000_000_000],

@@ -81,8 +81,12 @@ export function feedForwardShape(
   return { intermediateSize: family.sharesInner ? experts.intermediateSize : 0, experts };
 }
 
-/** Share of the experts that at least one of `tokens` tokens goes to, when routes are drawn evenly: 1 - (1 - perToken / count)^tokens. */
-export function expertCoverage(experts: ExpertShape, tokens: number): number {
+/**
+ * Share of the experts that at least one of `tokens` tokens goes to. `skew` 0: routes are drawn evenly, 1 - (1 - perToken / count)^tokens. 1: the
+ * popularity of experts in a batch is spread like a gamma variable of shape 2, 1 - (1 + x / 2)^-2 with x = tokens perToken / count. Between: in
+ * proportion.
+ */
+export function expertCoverage(experts: ExpertShape, tokens: number, skew = 0): number {
   const missed = 1 - experts.perToken / experts.count;
   let power = 1;
   let base = missed;
@@ -91,5 +95,10 @@ export function expertCoverage(experts: ExpertShape, tokens: number): number {
     if (left % 2 === 1) power *= base;
     base *= base;
   }
-  return 1 - power;
+  const even = 1 - power;
+  if (skew === 0) return even;
+  const spread = 1 + (tokens * experts.perToken) / (2 * experts.count);
+  // A token reaches perToken experts however popular they are.
+  const reached = Math.min(even, Math.max(experts.perToken / experts.count, even + skew * (1 - 1 / (spread * spread) - even)));
+  return tokens === 0 ? 0 : reached;
 }

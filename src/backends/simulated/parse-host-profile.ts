@@ -7,6 +7,7 @@ type Json = Readonly<Record<string, unknown>>;
 const NUMBERS = [
   'perStepNs',
   'perStepTensorParallelNs',
+  'perCollectiveNs',
   'perLayerNs',
   'perKernelNs',
   'perSequenceNs',
@@ -20,6 +21,7 @@ const NUMBERS = [
   'requestAfterNs',
   'perPromptTokenNs',
   'firstTokenNsPerSequence',
+  'routeSkew',
 ] as const satisfies readonly (keyof EngineHostProfile)[];
 const OTHERS = ['formatVersion', 'engine', 'createdOn', 'sources', 'moeStalls', 'scale', 'residuals'];
 

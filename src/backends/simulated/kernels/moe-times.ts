@@ -36,15 +36,16 @@ export class MoeTimes {
     this.exact = this.sizeFactor === 1 && this.tokensFactor === 1 && table.hiddenSize === shape.hiddenSize;
   }
 
-  timeNs(tokens: number): number {
+  /** `skew`: how unevenly routes spread, see `expertCoverage`. */
+  timeNs(tokens: number, skew = 0): number {
     const { table, shape } = this;
-    const coverage = expertCoverage(shape.experts, tokens);
+    const coverage = expertCoverage(shape.experts, tokens, skew);
     const full = table.experts / table.expertsPerToken;
     const same = Math.max(tokens * this.tokensFactor, full);
     const whole = valueAt(table.timesNs, gridPlace(table.tokens, same)) * beyond(table.tokens, same);
     // Evenly spread, coverage * full tokens reach as many experts.
     const part = this.even(coverage * full) / this.even(full);
-    return Math.max(whole * part * this.sizeFactor, this.floorNs(tokens));
+    return Math.max(whole * part * this.sizeFactor, this.floorNs(tokens, skew));
   }
 
   private even(tokens: number): number {
@@ -56,9 +57,9 @@ export class MoeTimes {
   }
 
   /** The longer of the arithmetic of all routes and of reading the experts that the tokens reach, at the measured peaks, ns. */
-  floorNs(tokens: number): number {
+  floorNs(tokens: number, skew = 0): number {
     const { shape, peaks } = this;
-    const coverage = expertCoverage(shape.experts, tokens);
+    const coverage = expertCoverage(shape.experts, tokens, skew);
     const weights = 3 * shape.hiddenSize * shape.intermediateSize;
     const fp8 = shape.format === 'fp8';
     const compute =
