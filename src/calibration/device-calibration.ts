@@ -8,7 +8,7 @@ import type {
 import { contextResidual, contextTables, generationResidual, generationTables } from './attention-calibration.ts';
 import { collectiveResidual, customAllReduceTables, ncclTables } from './collective-calibration.ts';
 import { elementwiseResidual, elementwiseTime } from './elementwise-calibration.ts';
-import { gemmResiduals, gemmTable } from './gemm-calibration.ts';
+import { coldGemm, gemmResiduals, gemmTable } from './gemm-calibration.ts';
 import type { KernelCsv } from './kernel-csv.ts';
 import { moeResidual, moeTables } from './moe-calibration.ts';
 import { samplingResidual, samplingTable } from './sampling-calibration.ts';
@@ -57,18 +57,20 @@ export function deviceProfile(
     samplingResidual('sampling.plain', sampling.plain),
     samplingResidual('sampling.filtered', sampling.filtered),
   ].filter((residual) => residual !== null);
+  const peaks = measuredPeaks(gemm.bf16, gemm.fp8, generationAttention);
   return {
     formatVersion: 1,
     device,
     createdOn,
     sources,
-    peaks: measuredPeaks(gemm.bf16, gemm.fp8, generationAttention),
+    peaks,
     residuals,
     elementwise,
     sampling,
     allReduce,
     nccl,
     gemm,
+    coldGemm: coldGemm(tables.elementwise, gemm.bf16, peaks),
     moe,
     contextAttention,
     generationAttention,

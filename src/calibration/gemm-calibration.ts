@@ -1,6 +1,13 @@
-import type { GemmTable, ProfileResidual } from '../backends/simulated/index.ts';
+import type {
+  ColdGemm,
+  ColdGemmShape,
+  GemmTable,
+  MeasuredPeaks,
+  ProfileResidual,
+} from '../backends/simulated/index.ts';
+import { GemmTimes } from '../backends/simulated/kernels/gemm-times.ts';
 import { type KernelCsv, KernelTableError, rising } from './kernel-csv.ts';
-import { between, ResidualBook } from './residuals.ts';
+import { between, quantile, ResidualBook } from './residuals.ts';
 
 /** Smaller sides occur in no model: a shard of a projection has at least 256 rows and columns. Routers are read at the first column. */
 const SIDE_MIN = 256;
@@ -58,6 +65,28 @@ function neighbours(
     throw new KernelTableError(file, `no time for m ${m}, n ${ns[i]}, k ${ks[j]}, nor for its neighbours`);
   }
   return Math.round(guesses.reduce((a, b) => a + b) / guesses.length);
+}
+
+/** Rows `gemm`, variant bf16, of `bench/gpu/measure_kernels.py` (m, n, k), and how they compare with `table`. */
+export function coldGemm(csv: KernelCsv, table: GemmTable, peaks: MeasuredPeaks): ColdGemm {
+  const shapes = new Map<string, Map<number, number>>();
+  for (let row = 0; row < csv.rows; row++) {
+    if (csv.text(row, 'op') !== 'gemm' || csv.text(row, 'variant') !== 'bf16') continue;
+    const shape = `${csv.number(row, 'n')},${csv.number(row, 'k')}`;
+    const times = shapes.get(shape) ?? new Map<number, number>();
+    shapes.set(shape, times.set(csv.number(row, 'm'), Math.round(csv.number(row, 'time_ns'))));
+  }
+  const hot = new GemmTimes(table, peaks, 'bf16');
+  const ratios: number[] = [];
+  const measured = [...shapes].map(([shape, times]): ColdGemmShape => {
+    const [n, k] = shape.split(',').map(Number) as [number, number];
+    const ms = rising(times.keys());
+    if (!hot.extrapolates(n, k)) for (const m of ms) ratios.push(times.get(m)! / hot.timeNs(m, n, k));
+    return { n, k, ms, timesNs: ms.map((m) => times.get(m)!) };
+  });
+  if (ratios.length === 0) throw new KernelTableError(csv.file, 'has no bf16 products inside the GEMM table');
+  ratios.sort((a, b) => a - b);
+  return { factor: Math.round(quantile(ratios, 0.5) * 1e4) / 1e4, shapes: measured };
 }
 
 /**

@@ -16,6 +16,7 @@ import { Frontend } from '../simulation/frontend.ts';
 import { exponential, uniformSource } from '../simulation/random.ts';
 import { type PromptSource, sharedPrefixPrompts } from '../simulation/shared-prefix.ts';
 import type { MeasuredRun, StageLatencies } from './serving-measurement.ts';
+import { WeightedTimes } from './weighted-times.ts';
 
 /**
  * Prompts are longer than their parts: inference-perf decodes random token ids to text, which encodes to more. 591.6 tokens for 100 + 466
@@ -41,11 +42,17 @@ export interface PredictedStage {
 
 export interface ServingRunOptions {
   readonly seed: number;
-  /** Share of its duration that the first stage, on a cold server, is run, in (0, 1]; below 1 first-time prompts weigh more. */
-  readonly coldShare: number;
-  /** The same of later stages. */
-  readonly warmShare: number;
+  /**
+   * Share of their durations that stages are run, in (0, 1]. Below 1 a stage stands for the whole: requests after the first-time prompts and
+   * `SETTLING_SECONDS` more weigh as much as all that they stand for.
+   */
+  readonly share: number;
 }
+
+/** After the last first-time prompt: until what it held up has drained. */
+const SETTLING_SECONDS = 10;
+/** A shortened stage has at least this many requests that weigh more. */
+const STEADY_REQUESTS_MIN = 150;
 
 /** What depends on model and device alone: made once, run often. */
 export class ServingTarget {
@@ -83,9 +90,7 @@ export function predictStages(
   options: ServingRunOptions,
 ): PredictedStage[] {
   const client = new Client(target, host, options);
-  return target.run.stages.map((stage, index) =>
-    client.stage(stage.ratePerSecond, stage.durationSeconds * (index === 0 ? options.coldShare : options.warmShare)),
-  );
+  return target.run.stages.map((stage) => client.stage(stage.ratePerSecond, stage.durationSeconds, options.share));
 }
 
 /** The load generator: sends, and notes when first and last tokens reach it. */
@@ -100,8 +105,11 @@ class Client implements TokenSink {
   private sent = 0;
   private running = 0;
   private sentNs: number[] = [];
-  private ttftNs: number[] = [];
-  private e2eNs: number[] = [];
+  private ttft = new WeightedTimes();
+  private e2e = new WeightedTimes();
+  /** Requests from this one on weigh `steadyWeight`. */
+  private steadyFrom = 0;
+  private steadyWeight = 1;
   private preemptions = 0;
   private stages = 0;
 
@@ -142,39 +150,52 @@ class Client implements TokenSink {
     this.prompts = promptsOf(run, seed);
   }
 
-  stage(ratePerSecond: number, seconds: number): PredictedStage {
+  stage(ratePerSecond: number, seconds: number, share: number): PredictedStage {
     const { clock } = this;
-    const requests = Math.max(1, Math.round(ratePerSecond * seconds));
+    const all = Math.max(1, Math.round(ratePerSecond * seconds));
     const sentBefore = this.sent;
-    this.ttftNs = [];
-    this.e2eNs = [];
+    const cold = Math.max(0, Math.min(this.users, sentBefore + all) - sentBefore);
+    const unsettled = Math.min(all, cold + (cold > 0 ? Math.round(ratePerSecond * SETTLING_SECONDS) : 0));
+    const requests =
+      share === 1
+        ? all
+        : Math.min(all, unsettled + Math.max(STEADY_REQUESTS_MIN, Math.round(share * (all - unsettled))));
+    this.steadyFrom = sentBefore + unsettled;
+    this.steadyWeight = requests === all ? 1 : (all - unsettled) / (requests - unsettled);
+    this.ttft = new WeightedTimes();
+    this.e2e = new WeightedTimes();
     this.preemptions = 0;
-    const endNs = this.arm(requests, seconds);
+    const endNs = this.arm(requests, (seconds * requests) / all);
     clock.run(endNs);
     const { sequencesMax } = this.target.run;
     const saturated = this.running > 2 * sequencesMax;
     while (clock.armed > 0) clock.run(clock.nextNs() + 10e9);
     this.engine.check(clock.nowNs());
     return {
-      latencies: latenciesOf(this.ttftNs, this.e2eNs, this.target.run.outputTokens),
+      latencies: latenciesOf(this.ttft, this.e2e, this.target.run.outputTokens),
       requests,
-      coldRequests: Math.max(0, Math.min(this.users, sentBefore + requests) - sentBefore),
+      coldRequests: cold,
       preemptions: this.preemptions,
       saturated,
     };
   }
 
-  tokens(_sequence: Sequence, from: number): void {
+  tokens(sequence: Sequence, from: number): void {
     if (from > 0) return;
-    const id = _sequence.request.id as number;
-    this.ttftNs.push(this.clock.nowNs() - this.sentNs[id]! + this.frontend.firstTokenNs(this.running));
+    const id = sequence.request.id as number;
+    const ns = this.clock.nowNs() - this.sentNs[id]! + this.frontend.firstTokenNs(this.running);
+    this.ttft.add(ns, this.weight(id));
   }
 
   finished(sequence: Sequence): void {
     const id = sequence.request.id as number;
     this.running--;
     this.preemptions += sequence.preemptions;
-    this.e2eNs.push(this.clock.nowNs() - this.sentNs[id]! + this.frontend.endNs);
+    this.e2e.add(this.clock.nowNs() - this.sentNs[id]! + this.frontend.endNs, this.weight(id));
+  }
+
+  private weight(request: number): number {
+    return request < this.steadyFrom ? 1 : this.steadyWeight;
   }
 
   /** Exponential intervals, scaled so that they fill the stage (inference-perf, load_timer.py). Returns the end of the stage. */
@@ -226,29 +247,15 @@ function promptsOf(run: MeasuredRun, seed: number): PromptSource {
   );
 }
 
-function latenciesOf(ttftNs: number[], e2eNs: number[], outputTokens: number): StageLatencies {
-  ttftNs.sort((a, b) => a - b);
-  e2eNs.sort((a, b) => a - b);
-  const ttftMean = mean(ttftNs);
-  const e2eMean = mean(e2eNs);
+function latenciesOf(ttft: WeightedTimes, e2e: WeightedTimes, outputTokens: number): StageLatencies {
+  const ttftMean = ttft.mean() / 1e6;
+  const e2eMean = e2e.mean() / 1e6;
   return {
     e2eMean,
-    e2eP99: percentile(e2eNs, 0.99),
+    e2eP99: e2e.percentile(0.99) / 1e6,
     ttftMean,
-    ttftP90: percentile(ttftNs, 0.9),
-    ttftP99: percentile(ttftNs, 0.99),
+    ttftP90: ttft.percentile(0.9) / 1e6,
+    ttftP99: ttft.percentile(0.99) / 1e6,
     tpotMean: (e2eMean - ttftMean) / (outputTokens - 1),
   };
-}
-
-function mean(ns: readonly number[]): number {
-  return ns.reduce((a, b) => a + b, 0) / ns.length / 1e6;
-}
-
-/** Linear between the neighbours, as numpy's default; milliseconds. */
-function percentile(rising: readonly number[], share: number): number {
-  const at = share * (rising.length - 1);
-  const low = Math.floor(at);
-  const high = Math.min(low + 1, rising.length - 1);
-  return (rising[low]! + (at - low) * (rising[high]! - rising[low]!)) / 1e6;
 }

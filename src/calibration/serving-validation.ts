@@ -52,7 +52,7 @@ export interface HeldOutError {
 
 /** Every stage of a run through the engine. */
 export function validateRun(target: ServingTarget, host: EngineHostProfile, seed: number): ValidatedStage[] {
-  const predicted = predictStages(target, host, { seed, coldShare: 1, warmShare: 1 });
+  const predicted = predictStages(target, host, { seed, share: 1 });
   return target.run.stages.map((stage, index) => compared(target.run, stage, predicted[index]!));
 }
 

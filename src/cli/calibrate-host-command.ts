@@ -24,8 +24,8 @@ Examples:
   $ twinfer calibrate-host vllm-0.15-open-loop.csv --date 2026-11-24 --output vllm-0.15-host.json`,
     )
     .action((files: string[], options: CalibrateHostOptions) => {
-      const pass = (round: number, done: number, passes: number) => {
-        context.io.stderr.write(`round ${round + 1}: ${done} of ${passes} passes\n`);
+      const pass = (done: number, configurations: number) => {
+        context.io.stderr.write(`${done} of ${configurations} configurations\n`);
       };
       const profile = calibrateHost(files, options.engine, options.date, { pass });
       const output = new OutputFiles();

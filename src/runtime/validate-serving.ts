@@ -9,7 +9,7 @@ import {
   ModelError,
   PROFILED_DEVICES,
 } from '../backends/simulated/index.ts';
-import { fitHost, type HostFitHooks, refitWithout } from '../calibration/fit-host.ts';
+import { HostFit, type HostFitHooks } from '../calibration/fit-host.ts';
 import { type MeasuredRun, measuredRuns } from '../calibration/serving-measurement.ts';
 import { ServingTarget } from '../calibration/serving-run.ts';
 import {
@@ -52,11 +52,11 @@ export function validateServing(options: ValidateServingOptions, hooks: HostFitH
   const { host, seed, leaveOneModelOut } = options;
   const runs = readRuns(options.files);
   const { targets, skipped } = load(runs);
-  const fit = leaveOneModelOut ? fitHost([...targets.values()], host, hooks) : null;
+  const fit = leaveOneModelOut ? new HostFit([...targets.values()], host, hooks) : null;
   const hosts = new Map<string, EngineHostProfile>();
   const hostOf = (model: string) => {
     if (fit === null) return host;
-    const known = hosts.get(model) ?? refitWithout(fit, model);
+    const known = hosts.get(model) ?? fit.solve(model);
     hosts.set(model, known);
     return known;
   };
@@ -86,7 +86,7 @@ export function calibrateHost(
     const bytes = withPath('measurements', file, () => readFileSync(file));
     return `${basename(file)} sha256:${createHash('sha256').update(bytes).digest('hex')}`;
   });
-  return fitHost([...targets.values()], { engine, createdOn, sources }, hooks).profile;
+  return new HostFit([...targets.values()], { engine, createdOn, sources }, hooks).solve();
 }
 
 function readRuns(files: readonly string[]): MeasuredRun[] {

@@ -13,6 +13,7 @@ const FREE: EngineHostProfile = {
   sources: [],
   perStepNs: 0,
   perStepTensorParallelNs: 0,
+  perCollectiveNs: 0,
   perLayerNs: 0,
   perKernelNs: 2000,
   perSequenceNs: 0,
@@ -27,6 +28,7 @@ const FREE: EngineHostProfile = {
   perPromptTokenNs: 0,
   firstTokenNsPerSequence: 0,
   moeStalls: null,
+  routeSkew: 0,
   scale: UNIT_SCALE,
   residuals: [],
 };
@@ -55,8 +57,8 @@ function run(rates: readonly number[], changes: Partial<MeasuredRun> = {}): Meas
   };
 }
 
-function predict(of: MeasuredRun, host: EngineHostProfile): PredictedStage[] {
-  return predictStages(new ServingTarget(of, DEVICE), host, { seed: 7, coldShare: 1, warmShare: 1 });
+function predict(of: MeasuredRun, host: EngineHostProfile, share = 1): PredictedStage[] {
+  return predictStages(new ServingTarget(of, DEVICE), host, { seed: 7, share });
 }
 
 describe('predictStages', () => {
@@ -84,6 +86,19 @@ describe('predictStages', () => {
     expect(predict(mixture, FREE)[0]!.latencies.ttftP99).toBeLessThan(400);
     expect(predict(mixture, stalling)[0]!.latencies.ttftP99).toBeGreaterThan(400);
     expect(predict(run([2]), stalling)).toEqual(predict(run([2]), FREE));
+  });
+
+  it('a shortened stage stands for the whole: means within 4 %, and first-time prompts weigh no more than they are', () => {
+    const long = run([8, 8]);
+    const stages = long.stages.map((stage) => ({ ...stage, durationSeconds: 300 }));
+    const whole = predict({ ...long, stages }, FREE);
+    const short = predict({ ...long, stages }, FREE, 0.1);
+    whole.forEach((stage, i) => {
+      for (const metric of ['e2eMean', 'ttftMean', 'tpotMean', 'ttftP90'] as const) {
+        expect(Math.abs(short[i]!.latencies[metric] / stage.latencies[metric] - 1), metric).toBeLessThan(0.04);
+      }
+      expect(short[i]!.requests).toBeLessThan(0.2 * stage.requests);
+    });
   });
 
   it('calls a load saturated whose queue grows', () => {

@@ -46,7 +46,7 @@ describe('the times of a simulated run', () => {
       },
       bundledDeviceProfile('H100-SXM-80GB')!,
     );
-    const options = { seed: 1, coldShare: 1, warmShare: 1 };
+    const options = { seed: 1, share: 1 };
     const [validated] = predictStages(target, bundledHostProfile(), options);
     const { summary } = await ran(
       scenario({

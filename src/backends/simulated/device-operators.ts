@@ -127,7 +127,7 @@ export class DeviceOperators {
     const { profile, shape, tokensMax } = this;
     const times = new GemmTimes(profile.gemm[format], profile.peaks, format);
     if (times.extrapolates(n, k)) extrapolations.push(`${what}: ${n} x ${k} lies beyond the GEMM table`);
-    const byRows = times.byRows(n, k, tokensMax);
+    const byRows = times.byRows(n, k, tokensMax, format === 'bf16' ? profile.coldGemm : null);
     for (let tokens = 1; tokens <= tokensMax; tokens++) {
       this.gemm[tokens]! += shape.layers * byRows[tokens]!;
       this.gemmFloor[tokens]! += shape.layers * gemmFloorNs(profile.peaks, format, tokens, n, k);
@@ -158,7 +158,7 @@ export class DeviceOperators {
     if (times.extrapolates(vocabSize, shape.hiddenSize)) {
       extrapolations.push(`LM head: ${vocabSize} x ${shape.hiddenSize} lies beyond the GEMM table`);
     }
-    const logits = times.byRows(vocabSize, shape.hiddenSize, this.rowsMax);
+    const logits = times.byRows(vocabSize, shape.hiddenSize, this.rowsMax, profile.coldGemm);
     if (shard.tensorParallel === 1) return logits;
     // Gathering the shares moves half of what an all-reduce of them moves.
     for (let rows = 1; rows <= this.rowsMax; rows++) {
@@ -212,11 +212,11 @@ function layerLinears(shape: ModelShape, shard: ModelShard): readonly Linear[] {
 }
 
 /**
- * Two add-and-norms, rotary embedding, KV write, activation; norms of queries and keys where the family has them; choice of experts.
- * vLLM 0.15, `model_executor/models`.
+ * Two add-and-norms, rotary embedding, KV write, activation; norms of queries and keys where the family has them (one kernel: the compiler fuses
+ * both); choice of experts. vLLM 0.15, `model_executor/models`.
  */
 function smallKernels(shape: ModelShape): number {
-  const headNorms = shape.modelType.startsWith('qwen3') || shape.modelType === 'llama4' ? 2 : 0;
+  const headNorms = shape.modelType.startsWith('qwen3') || shape.modelType === 'llama4' ? 1 : 0;
   return 5 + headNorms + (shape.experts === null ? 0 : 1);
 }
 

@@ -11,6 +11,8 @@ export interface DeviceProfile {
   /** The fastest that any measurement in the tables achieved; no prediction is faster than these allow. */
   readonly peaks: MeasuredPeaks;
   readonly gemm: { readonly bf16: GemmTable; readonly fp8: GemmTable };
+  /** bf16 products whose weights were not in the cache, as layers follow each other: shapes measured one by one. */
+  readonly coldGemm: ColdGemm;
   readonly contextAttention: readonly ContextAttentionTable[];
   readonly generationAttention: readonly GenerationAttentionTable[];
   readonly moe: readonly MoeTable[];
@@ -41,6 +43,19 @@ export interface GemmTable {
   readonly ms: readonly number[];
   readonly ns: readonly number[];
   readonly ks: readonly number[];
+  readonly timesNs: readonly number[];
+}
+
+/** `factor`: what a shape that is in no list takes, as a multiple of the table (the median of the shapes that are in both). */
+export interface ColdGemm {
+  readonly factor: number;
+  readonly shapes: readonly ColdGemmShape[];
+}
+
+export interface ColdGemmShape {
+  readonly n: number;
+  readonly k: number;
+  readonly ms: readonly number[];
   readonly timesNs: readonly number[];
 }
 

@@ -113,6 +113,7 @@ export const HOST_PROFILE_BOUNDS = {
   collectiveNs: [0, 20_000],
   routeSkew: [0, 1],
   requestNs: [0, 50_000_000],
+  firstTokenNs: [0, 500_000],
   perPromptTokenNs: [0, 100_000],
   stallNs: [0, 10_000_000_000],
   scale: {

@@ -99,6 +99,9 @@ export function expertCoverage(experts: ExpertShape, tokens: number, skew = 0): 
   if (skew === 0) return even;
   const spread = 1 + (tokens * experts.perToken) / (2 * experts.count);
   // A token reaches perToken experts however popular they are.
-  const reached = Math.min(even, Math.max(experts.perToken / experts.count, even + skew * (1 - 1 / (spread * spread) - even)));
+  const reached = Math.min(
+    even,
+    Math.max(experts.perToken / experts.count, even + skew * (1 - 1 / (spread * spread) - even)),
+  );
   return tokens === 0 ? 0 : reached;
 }

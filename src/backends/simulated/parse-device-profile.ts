@@ -23,6 +23,9 @@ export function parseDeviceProfile(file: string, json: unknown): DeviceProfile {
   for (const field of ['floorNs', 'l2BytesPerSecond', 'l2Bytes', 'bytesPerSecond']) positive(file, elementwise, field);
   const gemm = object(file, 'gemm', profile['gemm']);
   for (const format of ['bf16', 'fp8']) grid(file, `gemm.${format}`, gemm[format], ['ns', 'ks', 'ms']);
+  const coldGemm = object(file, 'coldGemm', profile['coldGemm']);
+  positive(file, coldGemm, 'factor');
+  tables(file, { 'coldGemm.shapes': coldGemm['shapes'] }, 'coldGemm.shapes', ['ms']);
   const sampling = object(file, 'sampling', profile['sampling']);
   for (const kind of ['plain', 'filtered']) grid(file, `sampling.${kind}`, sampling[kind], ['vocabs', 'rows']);
   tables(file, profile, 'contextAttention', ['batches', 'tokens']);

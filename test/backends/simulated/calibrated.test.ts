@@ -23,6 +23,7 @@ const FREE_HOST: EngineHostProfile = {
   sources: [],
   perStepNs: 0,
   perStepTensorParallelNs: 0,
+  perCollectiveNs: 0,
   perLayerNs: 0,
   perKernelNs: 0,
   perSequenceNs: 0,
@@ -37,6 +38,7 @@ const FREE_HOST: EngineHostProfile = {
   perPromptTokenNs: 0,
   firstTokenNsPerSequence: 0,
   moeStalls: null,
+  routeSkew: 0,
   scale: UNIT_SCALE,
   residuals: [],
 };
@@ -109,10 +111,15 @@ describe('kernels alone', () => {
   });
 
   it('few tokens of a mixture cost the experts that they reach', () => {
-    const { moe } = model('mixtral-8x7b').operators;
-    expect(moe[1]! / moe[64]!).toBeGreaterThan(0.25);
-    expect(moe[1]! / moe[64]!).toBeLessThan(0.4);
-    expect(moe[4]! / moe[64]!).toBeLessThan(0.75);
+    const { operators } = model('mixtral-8x7b');
+    const share = (tokens: number, skew: number) =>
+      operators.expertNs(tokens, 1, skew) / operators.expertNs(64, 1, skew);
+    expect(share(1, 0)).toBeGreaterThan(0.25);
+    expect(share(1, 0)).toBeLessThan(0.4);
+    expect(share(4, 0)).toBeLessThan(0.75);
+    // Uneven routes reach fewer; a single token reaches its two either way.
+    expect(operators.expertNs(12, 1, 1)).toBeLessThan(0.95 * operators.expertNs(12, 1, 0));
+    expect(operators.expertNs(1, 1, 1)).toBe(operators.expertNs(1, 1, 0));
   });
 
   it('says what lies outside of the tables', () => {

@@ -1,4 +1,4 @@
-import type { GemmTable, MeasuredPeaks } from '../device-profile.ts';
+import type { ColdGemm, GemmTable, MeasuredPeaks } from '../device-profile.ts';
 import type { WeightFormat } from '../model-shape.ts';
 import { beyond, gridPlace, valueAt } from './grid.ts';
 
@@ -24,24 +24,27 @@ export class GemmTimes {
 
   /** Time of one product, ns. */
   timeNs(m: number, n: number, k: number): number {
-    return this.at(m, this.column(n, k), n, k);
+    return this.at(m, this.table.ms, this.column(n, k), n, k);
   }
 
   /**
-   * Times of m = 0 .. rowsMax (0 at 0), ns, as an engine meets them: never more than a product of more rows takes. Tables have single points
-   * that are up to 20 % slower than both neighbours (an unlucky choice of the library, another clock), at other m in every version.
+   * Times of m = 0 .. rowsMax (0 at 0), ns, as an engine meets them: weights are not in the cache, and no product takes more than one of more rows.
+   * Tables have single points that are up to 20 % slower than both neighbours (an unlucky choice of the library, another clock), at other m
+   * in every version. `cold`: null where the table is of cold weights already.
    */
-  byRows(n: number, k: number, rowsMax: number): Float64Array {
-    const column = this.column(n, k);
+  byRows(n: number, k: number, rowsMax: number, cold: ColdGemm | null): Float64Array {
+    const measured = cold?.shapes.find((shape) => shape.n === n && shape.k === k);
+    const column = measured === undefined ? this.column(n, k) : Float64Array.from(measured.timesNs);
+    const ms = measured?.ms ?? this.table.ms;
+    const factor = measured === undefined && cold !== null ? cold.factor : 1;
     for (let l = column.length - 2; l >= 0; l--) column[l] = Math.min(column[l]!, column[l + 1]!);
     const times = new Float64Array(rowsMax + 1);
-    for (let m = 1; m <= rowsMax; m++) times[m] = this.at(m, column, n, k);
+    for (let m = 1; m <= rowsMax; m++) times[m] = this.at(m, ms, column, n, k, factor);
     return times;
   }
 
-  private at(m: number, column: Float64Array, n: number, k: number): number {
-    const { ms } = this.table;
-    const ns = valueAt(column, gridPlace(ms, m)) * beyond(ms, m);
+  private at(m: number, ms: readonly number[], column: Float64Array, n: number, k: number, factor = 1): number {
+    const ns = valueAt(column, gridPlace(ms, m)) * beyond(ms, m) * factor;
     return Math.max(ns, gemmFloorNs(this.peaks, this.format, m, n, k));
   }
 

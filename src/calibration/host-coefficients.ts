@@ -1,0 +1,94 @@
+import {
+  type EngineHostProfile,
+  HOST_PROFILE_BOUNDS,
+  samplesWithFilters,
+  UNIT_SCALE,
+} from '../backends/simulated/index.ts';
+import type { Unknown } from './robust-least-squares.ts';
+import type { ServingTarget } from './serving-run.ts';
+
+const BOUNDS = HOST_PROFILE_BOUNDS;
+
+/** A coefficient of the host profile. `centre` and `spread` come from what is known without any serving measurement: see each. */
+export interface HostCoefficient extends Unknown {
+  /** Runs that it changes; all of them unless told. */
+  readonly of?: (target: ServingTarget) => boolean;
+}
+
+const parallel = ({ run }: ServingTarget) => run.tensorParallel > 1;
+const experts = ({ model }: ServingTarget) => model.experts !== null;
+const filtered = ({ run }: ServingTarget) => samplesWithFilters(run.model);
+
+/**
+ * Centres. Host times: what 10 to 20 launches, a message between processes, a tokeniser's call take (`bench/gpu/README.md`: 11 to 22 us a launch, 109 us
+ * a compiled layer). Kernels: the element-wise floor of the device profile and the gap before. Factors: products whose weights are not in the cache
+ * are a few percent slower than the tables (the same file); spreads are those between versions of the libraries. Skew: what the MoE tables of
+ * ai-dynamo/aiconfigurator with power-law routes (1.01) show over those with even ones.
+ */
+export const HOST_COEFFICIENTS: readonly HostCoefficient[] = [
+  { name: 'perStepNs', centre: 200_000, spread: 0.7, bounds: BOUNDS.stepNs },
+  { name: 'perStepTensorParallelNs', centre: 200_000, spread: 0.7, bounds: BOUNDS.stepNs, of: parallel },
+  { name: 'perCollectiveNs', centre: 3_000, spread: 0.7, bounds: BOUNDS.collectiveNs, of: parallel },
+  { name: 'perKernelNs', centre: 2_000, spread: 0.4, bounds: BOUNDS.kernelNs },
+  { name: 'perSequenceNs', centre: 3_000, spread: 0.7, bounds: BOUNDS.sequenceNs },
+  { name: 'piecewiseNsPerLayer', centre: 10_000, spread: 0.8, bounds: BOUNDS.layerNs },
+  { name: 'eagerNsPerLayerKernel', centre: 20_000, spread: 0.7, bounds: BOUNDS.layerNs },
+  { name: 'requestBeforeNs', centre: 2_000_000, spread: 0.6, bounds: BOUNDS.requestNs },
+  { name: 'perPromptTokenNs', centre: 4_000, spread: 0.6, bounds: BOUNDS.perPromptTokenNs },
+  { name: 'firstTokenNsPerSequence', centre: 50_000, spread: 0.7, bounds: BOUNDS.firstTokenNs },
+  { name: 'stallNs', centre: 1e9, spread: 0.3, bounds: BOUNDS.stallNs, of: experts },
+  { name: 'routeSkew', centre: 0.4, spread: 0.6, bounds: BOUNDS.routeSkew, of: experts },
+  { name: 'scale.gemm', centre: 0.97, spread: 0.04, bounds: BOUNDS.scale.gemm },
+  { name: 'scale.moe', centre: 1, spread: 0.06, bounds: BOUNDS.scale.moe, of: experts },
+  { name: 'scale.sampling', centre: 1, spread: 0.2, bounds: BOUNDS.scale.sampling, of: filtered },
+  { name: 'scale.decodeAttention', centre: 1, spread: 0.08, bounds: BOUNDS.scale.decodeAttention },
+  { name: 'scale.allReduce', centre: 1.1, spread: 0.15, bounds: BOUNDS.scale.allReduce, of: parallel },
+];
+
+/** First-time prompts with which fused mixtures of experts compile for a new shape (inference-sim/training, lifecycle records). */
+const STALLS_AT = [2, 8, 16, 24, 34];
+
+/** What a fit does not find. */
+export type HostProfileHead = Pick<EngineHostProfile, 'engine' | 'createdOn' | 'sources'>;
+
+/** The profile of coefficients given as logarithms, in the order of HOST_COEFFICIENTS. */
+export function hostProfile(logs: readonly number[], about: HostProfileHead): EngineHostProfile {
+  const value = (name: string) => Math.exp(logs[HOST_COEFFICIENTS.findIndex((entry) => entry.name === name)]!);
+  const ns = (name: string) => Math.round(value(name));
+  const factor = (name: string) => Number(value(name).toFixed(4));
+  const requestNs = ns('requestBeforeNs');
+  return {
+    formatVersion: 1,
+    engine: about.engine,
+    createdOn: about.createdOn,
+    sources: about.sources,
+    perStepNs: ns('perStepNs'),
+    perStepTensorParallelNs: ns('perStepTensorParallelNs'),
+    perCollectiveNs: ns('perCollectiveNs'),
+    perLayerNs: 0,
+    perKernelNs: ns('perKernelNs'),
+    perSequenceNs: ns('perSequenceNs'),
+    perOutputTokenNs: 0,
+    samplingNsPerVocab: 0,
+    piecewiseNsPerLayer: ns('piecewiseNsPerLayer'),
+    eagerNsPerLayerKernel: ns('eagerNsPerLayerKernel'),
+    // vLLM 0.15: `max_cudagraph_capture_size = min(max_num_seqs * 2, 512)`.
+    captureTokensMax: 512,
+    captureTokensPerSequence: 2,
+    requestBeforeNs: requestNs,
+    requestAfterNs: requestNs,
+    perPromptTokenNs: ns('perPromptTokenNs'),
+    firstTokenNsPerSequence: ns('firstTokenNsPerSequence'),
+    moeStalls: { coldPrompts: STALLS_AT, stallNs: ns('stallNs') },
+    routeSkew: factor('routeSkew'),
+    scale: {
+      ...UNIT_SCALE,
+      gemm: factor('scale.gemm'),
+      moe: factor('scale.moe'),
+      sampling: factor('scale.sampling'),
+      decodeAttention: factor('scale.decodeAttention'),
+      allReduce: factor('scale.allReduce'),
+    },
+    residuals: [],
+  };
+}
