@@ -195,7 +195,7 @@ const SIZE_RECORD_MIN_BYTES = 2 ** 20;
 
 function checkRanges(loaded: LoadedServe): void {
   for (const path of [...TIMERS, ...TIMERS_OR_NONE]) {
-    const text = (loaded.value[path[0]] as Record<string, string>)[path[1]]!;
+    const text = (loaded.value[path[0]] as Record<string, unknown>)[path[1]] as string;
     const least = TIMERS.some((each) => each === path) ? 1 : 0;
     if (ms(text) >= least && ms(text) <= TIMER_MAX_MS) continue;
     loaded.fail(path, `${text} is not allowed; allowed: ${least === 1 ? 'above 0s and ' : ''}at most 24d`);
@@ -281,5 +281,6 @@ function watchdogOf(loaded: LoadedServe): ServeConfig['watchdog'] {
     hangMs: ms(watchdog.hang),
     restartMs: ms(watchdog.restart),
     restartMaxMs: ms(watchdog.max_restart),
+    slowStepFactor: watchdog.slow_step,
   };
 }

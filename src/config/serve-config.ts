@@ -68,6 +68,8 @@ export interface WatchdogConfig {
   /** Pause before the first restart, doubled with each further one up to `restartMaxMs`. */
   readonly restartMs: number;
   readonly restartMaxMs: number;
+  /** A step that takes so many times the median of the last ones is kept. */
+  readonly slowStepFactor: number;
 }
 
 /** A recording of the metrics while the server runs. */

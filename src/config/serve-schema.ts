@@ -82,6 +82,12 @@ const watchdogSchema = z
     hang: duration('... for so long: the engine is started again').default('15s'),
     restart: duration('Pause before the first restart, doubled with each further one').default('500ms'),
     max_restart: duration('Longest pause before a restart').default('30s'),
+    slow_step: z
+      .number()
+      .gt(1)
+      .max(1e6)
+      .describe('A step that takes so many times the median of the last ones is kept for /debug/slow_steps')
+      .default(8),
   })
   .describe('How the engine is watched');
 

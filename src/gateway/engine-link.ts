@@ -79,7 +79,18 @@ export type AdminCall =
   | { readonly call: 'drain' }
   | { readonly call: 'reset-prefix-cache' }
   | { readonly call: 'check' }
-  | { readonly call: 'inject-fault'; readonly fault: InjectedFault };
+  | { readonly call: 'inject-fault'; readonly fault: InjectedFault }
+  | TimelineCall;
+
+/**
+ * trace: records every step for so many wall seconds; answered with TimelineChunks when it is over, or stopped.
+ * slow-steps: answered with a SlowStepsReport. recent-timeline: TimelineChunks of the last minutes.
+ */
+export type TimelineCall =
+  | { readonly call: 'trace'; readonly seconds: number }
+  | { readonly call: 'stop-trace' }
+  | { readonly call: 'slow-steps' }
+  | { readonly call: 'recent-timeline' };
 
 /** Troubles of the simulated device that start now; durations in wall seconds. */
 export type InjectedFault =

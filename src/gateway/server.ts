@@ -23,9 +23,11 @@ import {
 } from './api/index.ts';
 import type { GatewayContext } from './context.ts';
 import { LiveCalls } from './live-calls.ts';
+import { RequestNames } from './request-names.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { alertRoutes } from './routes/alerts.ts';
 import { dashboardRoutes } from './routes/dashboard.ts';
+import { debugTraceRoutes } from './routes/debug-trace.ts';
 import { generationRoutes } from './routes/generation.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
@@ -77,12 +79,14 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
     throw missing(app, request);
   });
   const calls = new LiveCalls();
+  const names = new RequestNames();
   healthRoutes(app, context);
   dashboardRoutes(app, context);
   modelRoutes(app, context);
-  generationRoutes(app, context, calls);
+  generationRoutes(app, context, calls, names);
   adminRoutes(app, context, calls);
   alertRoutes(app, context);
+  debugTraceRoutes(app, context, names);
   const document = openApiDocument({ version: settings.version });
   app.get('/openapi.json', async () => document);
   return app;

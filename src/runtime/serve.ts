@@ -121,6 +121,7 @@ function engineLink(config: ServeConfig, tokenizer: Tokenizer, page: MetricsPage
       vocabularySize: tokenizer.vocabularySize,
       timeScale: config.timeScale,
       metrics: page.buffer,
+      slowStepFactor: config.watchdog.slowStepFactor,
       labels: { backend: config.backend, model: config.modelNames[0]!, version: packageVersion() },
     },
     hangMs: config.watchdog.hangMs,

@@ -77,7 +77,7 @@ limits:
   generation_timeout: 1min
   per_key: {requests_per_minute: 60, tokens_per_minute: 1000}
 request: {max_n: 4}
-watchdog: {stall: 1s, hang: 2s, restart: 10ms, max_restart: 1s}
+watchdog: {stall: 1s, hang: 2s, restart: 10ms, max_restart: 1s, slow_step: 4}
 tokenizer: {threads: 3}
 cors_origins: [https://chat.example.org]
 log: {level: warn, file: logs/server.log}
@@ -94,7 +94,7 @@ metrics: {vllm_aliases: false}
       admission: { waitingMax: 7, queueWaitMaxMs: 2500, predictedRequestMs: 500 },
       http: { bodyBytesMax: 2 ** 20, generationTimeoutMs: 60_000 },
       requestLimits: { nMax: 4 },
-      watchdog: { stallMs: 1000, hangMs: 2000, restartMs: 10, restartMaxMs: 1000 },
+      watchdog: { stallMs: 1000, hangMs: 2000, restartMs: 10, restartMaxMs: 1000, slowStepFactor: 4 },
       tokenizerThreads: 3,
       corsOrigins: ['https://chat.example.org'],
       logLevel: 'warn',

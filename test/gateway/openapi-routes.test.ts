@@ -31,7 +31,7 @@ async function ask(
   path: string,
   body?: object,
 ): Promise<{ status: number; type: string; body: unknown }> {
-  const admin = path.startsWith('/admin/');
+  const admin = path.startsWith('/admin/') || path.startsWith('/debug/');
   const response = await fetch(`${server.url}${path}`, {
     method,
     headers: {
@@ -87,6 +87,8 @@ const CALLS: readonly (readonly [method: string, path: string, status: number, b
   ['post', '/admin/abort', 200, { all: true }],
   ['post', '/admin/abort', 400, {}],
   ['post', '/admin/faults', 400, { kind: 'rain' }],
+  ['get', '/debug/slow_steps', 200],
+  ['post', '/debug/trace', 400],
 ];
 
 describe('the server does what its OpenAPI document says', () => {

@@ -132,7 +132,7 @@ export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfi
     admission: { ...ADMISSION, ...admission },
     requestLimits: { ...REQUEST_LIMITS, ...requestLimits },
     http: { ...HTTP, ...http },
-    watchdog: { stallMs: 5000, hangMs: 10_000, restartMs: 100, restartMaxMs: 1000, ...watchdog },
+    watchdog: { stallMs: 5000, hangMs: 10_000, restartMs: 100, restartMaxMs: 1000, slowStepFactor: 8, ...watchdog },
   };
 }
 

@@ -50,6 +50,7 @@ const SCHEMAS = {
   Load: LoadSchema,
   AbortRequest: AbortSchema,
   FaultRequest: FaultSchema,
+  DebugResult: Type.Object({}, { description: 'What was found; its fields are described in OPERATIONS.md.' }),
   AdminResult: Type.Object({}, { description: 'What was done.' }),
 } as const satisfies Readonly<Record<string, TSchema>>;
 
@@ -231,6 +232,22 @@ const OPERATIONS: readonly Operation[] = [
     answer: 'AdminResult',
     errors: [400, 401, 403],
   },
+  {
+    method: 'post',
+    path: '/debug/trace',
+    summary: 'Record every step for ?seconds=N (at most 60); a file for ui.perfetto.dev',
+    tag: 'admin',
+    answer: 'DebugResult',
+    errors: [400, 401, 403, 409, 503],
+  },
+  {
+    method: 'get',
+    path: '/debug/slow_steps',
+    summary: 'The last steps that took much longer than the median, with what was in them',
+    tag: 'admin',
+    answer: 'DebugResult',
+    errors: [400, 401, 403, 503],
+  },
 ];
 
 const STATUS_WORDS: Readonly<Record<number, string>> = {
@@ -238,6 +255,7 @@ const STATUS_WORDS: Readonly<Record<number, string>> = {
   401: 'No key, or a wrong one',
   403: 'The key is not for this',
   404: 'Unknown model',
+  409: 'It is going on already',
   413: 'The body is too large',
   415: 'The body is not application/json',
   429: 'The queue is full or the key is over its limit; see Retry-After',

@@ -26,13 +26,19 @@ import type { EngineLoad } from '../limits/admission-book.ts';
 import { bodyFingerprint, retryMark } from '../limits/fingerprint.ts';
 import type { Permit } from '../limits/rate-limit.ts';
 import type { LiveCalls } from '../live-calls.ts';
+import type { RequestNames } from '../request-names.ts';
 import { encodePrompt } from './models.ts';
 
 const TIMEOUT_HEADER = 'x-request-timeout-ms';
 
 /** The endpoints that generate text. */
-export function generationRoutes(app: FastifyInstance, context: GatewayContext, calls: LiveCalls): void {
-  const generation = new Generation(context, calls);
+export function generationRoutes(
+  app: FastifyInstance,
+  context: GatewayContext,
+  calls: LiveCalls,
+  names: RequestNames,
+): void {
+  const generation = new Generation(context, calls, names);
   app.post('/v1/chat/completions', (request, reply) =>
     generation.answer(request, reply, parseChat(request.body, context.served)),
   );
@@ -47,14 +53,16 @@ export function generationRoutes(app: FastifyInstance, context: GatewayContext, 
 class Generation {
   private readonly context: GatewayContext;
   private readonly calls: LiveCalls;
+  private readonly names: RequestNames;
   private nextRequestId = 1;
   /** Sequences of calls that are being answered. */
   private sequences = 0;
   private readonly unknownFields = new Set<string>();
 
-  constructor(context: GatewayContext, calls: LiveCalls) {
+  constructor(context: GatewayContext, calls: LiveCalls, names: RequestNames) {
     this.context = context;
     this.calls = calls;
+    this.names = names;
   }
 
   /** Resolves when the answer is complete or has begun to stream. Throws ApiError before that. */
@@ -142,7 +150,7 @@ class Generation {
     if (call.stream) context.metrics.streamOpened();
     // The client may have left while its prompt was tokenised.
     if (socket.destroyed) cutOff();
-    else run.start(() => this.nextRequestId++);
+    else run.start(() => this.names.add(this.nextRequestId++, identity.id, request.id));
   }
 
   /** Tokens, lengths, salt and deadline of a call. */

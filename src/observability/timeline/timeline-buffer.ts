@@ -1,3 +1,14 @@
+/** Records of a recording, as chunks: words[0 .. lengths[i]) of each. Plain values and shared memory: threads may hand it on. */
+export interface TimelineChunks {
+  readonly chunks: readonly Float64Array[];
+  readonly lengths: readonly number[];
+}
+
+/** An array that several threads can read without a copy. */
+export function sharedWords(length: number): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(8 * length));
+}
+
 /** Where full chunks of records go; returns an array to write on in (its own or another of the same length). */
 export type ChunkSink = (words: Float64Array, length: number) => Float64Array;
 
@@ -10,9 +21,9 @@ export class TimelineBuffer {
   /** Called on every fresh chunk but the first, to write what makes it readable alone. */
   begun: (() => void) | null = null;
 
-  /** `words`: length of a chunk; a record must fit into one. */
-  constructor(words: number, full: ChunkSink) {
-    this.words = new Float64Array(words);
+  /** `words`: the first chunk; a record must fit into one. */
+  constructor(words: Float64Array, full: ChunkSink) {
+    this.words = words;
     this.full = full;
   }
 

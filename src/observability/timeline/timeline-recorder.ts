@@ -11,7 +11,7 @@ import type {
   WaitReason,
 } from '../../core/index.ts';
 import { StepRecords } from './step-records.ts';
-import { type ChunkSink, TimelineBuffer } from './timeline-buffer.ts';
+import { type ChunkSink, sharedWords, TimelineBuffer } from './timeline-buffer.ts';
 import {
   ADMISSIONS,
   CODE,
@@ -35,6 +35,8 @@ export interface TimelineRecorderOptions {
   /** Begin every chunk with what is live, so that it can be read without those before it. */
   readonly chunksAlone?: boolean;
   readonly chunkWords?: number;
+  /** Whether the first chunk lies in shared memory; those behind it are the sink's. */
+  readonly shared?: boolean;
 }
 
 const CHUNK_WORDS = 1 << 16;
@@ -62,7 +64,8 @@ export class TimelineRecorder implements EngineEvents {
     this.toNs = options.toNs ?? Number.POSITIVE_INFINITY;
     const { sequencesMax } = options.engine.config;
     const words = Math.max(options.chunkWords ?? CHUNK_WORDS, 2 * (STEP_WORDS + ROW_WORDS * sequencesMax));
-    this.buffer = new TimelineBuffer(words, options.sink);
+    const first = options.shared === true ? sharedWords(words) : new Float64Array(words);
+    this.buffer = new TimelineBuffer(first, options.sink);
     this.steps = new StepRecords(this.buffer, options.engine, options.rows === 'all');
     if (options.chunksAlone === true) this.buffer.begun = () => this.writeLive(this.engine.clock.nowNs());
     this.on(options.engine.clock.nowNs());
@@ -79,9 +82,9 @@ export class TimelineRecorder implements EngineEvents {
     this.on(nowNs);
   }
 
-  /** Hands on what there is so far, as a chunk of its own. */
-  flush(): void {
-    this.buffer.flush();
+  /** A copy of what is not handed on yet. */
+  rest(): Float64Array {
+    return this.buffer.words.slice(0, this.buffer.length);
   }
 
   received(sequence: Sequence, nowNs: number): void {

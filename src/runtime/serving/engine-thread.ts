@@ -22,6 +22,7 @@ import { wallNs } from '../system-clock.ts';
 import { readCommands } from './command-wire.ts';
 import { DeviceWatch } from './device-watch.ts';
 import { EngineHost } from './engine-host.ts';
+import { LiveTimeline } from './live-timeline.ts';
 import { Pacer } from './pacer.ts';
 import { type LogprobSource, ReportWriter } from './report-wire.ts';
 import { StatusPage } from './status-page.ts';
@@ -42,6 +43,8 @@ export interface EngineThreadOptions {
   readonly timeScale: number;
   readonly status: SharedArrayBuffer;
   readonly metrics: SharedArrayBuffer;
+  /** A step that takes so many times the median is kept. */
+  readonly slowStepFactor: number;
   /** Of the metric `engine_info`. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -82,6 +85,7 @@ class EngineThread {
   private readonly metrics: EngineMetrics;
   private readonly faults: FaultSchedule;
   private readonly device = new DeviceWatch();
+  private readonly timeline: LiveTimeline;
   private readonly clock = new VirtualClock();
   private reportsSent = 0;
   private heartbeats = 0;
@@ -114,6 +118,7 @@ class EngineThread {
       backend,
       labels: options.labels ?? {},
     });
+    this.timeline = new LiveTimeline(options.slowStepFactor);
     this.host = new EngineHost({
       config,
       backend,
@@ -121,9 +126,10 @@ class EngineThread {
       pacer: this.pacer,
       hostTimer: options.timing.schedulerCosts ? new ModelledHostTimer() : null,
       reports: this.reports,
-      events: [this.metrics, this.device],
+      events: [this.metrics, this.device, ...this.timeline.events],
     });
     this.metrics.attach(this.host.engine);
+    this.timeline.attach(this.host.engine);
     port.on('message', (message: ToEngine) => {
       this.receive(message);
       this.wake();
@@ -167,15 +173,21 @@ class EngineThread {
       this.report();
       return;
     }
+    void this.answer(message.order, message.call);
+  }
+
+  /** Most orders are answered at once, some when they are done. */
+  private async answer(order: number, call: EngineOrder): Promise<void> {
     let error: string | null = null;
     let value: unknown = null;
     try {
-      value = this.obey(message.call);
+      value = this.obey(call);
+      if (value instanceof Promise) value = await value;
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure);
     }
     this.publish();
-    this.send({ kind: 'answer', order: message.order, error, value });
+    this.send({ kind: 'answer', order, error, value });
   }
 
   /** What the order's answer carries: a plain value. */
@@ -193,6 +205,8 @@ class EngineThread {
         return null;
       case 'hang':
         for (;;);
+      default:
+        return this.timeline.obey(order);
     }
   }
 
