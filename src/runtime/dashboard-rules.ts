@@ -1,4 +1,4 @@
-import { ALERT_RULES } from '../observability/alerts/index.ts';
+import { ALERT_RULES, runbookUrl } from '../observability/alerts/index.ts';
 import type { DashboardRule } from '../observability/dashboard/dashboard-page.ts';
 
 /** The rules as the dashboard lists them. */
@@ -8,6 +8,6 @@ export function dashboardRules(): DashboardRule[] {
     severity,
     forSeconds,
     summary,
-    runbookUrl: null,
+    runbookUrl: runbookUrl(name),
   }));
 }

@@ -1,3 +1,4 @@
+import { CHROMIUM } from './browser.ts';
 import { MISSING_TOOLS } from './prometheus-tools.ts';
 
 /** Folders that tests read from outside the repository: variable, and what skips without it. */
@@ -22,4 +23,5 @@ export function skipNotices(
 /** Vitest calls this once, before all tests. */
 export function setup(): void {
   for (const line of skipNotices(process.env, MISSING_TOOLS)) process.stdout.write(`${line}\n`);
+  if (CHROMIUM === null) process.stdout.write('chromium is not installed: tests of the dashboard in a browser skip\n');
 }

@@ -81,7 +81,7 @@ export class AlertStrip {
       intervals.some(({ alert, firingSeconds }) => alert === name && firingSeconds !== null),
     );
     this.section.dataset['state'] = fired[0]?.severity ?? 'none';
-    this.summary.textContent = `${fired.length} of ${this.rules.length} rules fired in this run`;
+    this.summary.textContent = `${fired.length} of ${this.rules.length} rules fired in this run${intervals.length > 0 ? '; pale: pending' : ''}`;
     this.list.replaceChildren();
     const rows = this.rules.map((rule) => {
       const own = intervals.filter(({ alert }) => alert === rule.name);
