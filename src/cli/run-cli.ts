@@ -11,6 +11,7 @@ import { generateCommand } from './generate-command.ts';
 import { hashKeyCommand } from './hash-key-command.ts';
 import { replayCommand } from './replay-command.ts';
 import type { CliContext, Simulate } from './run-twin.ts';
+import { saturateCommand } from './saturate-command.ts';
 import { scenariosCommand } from './scenarios-command.ts';
 import { type Serve, serveCommand } from './serve-command.ts';
 import { simulateCommand } from './simulate-command.ts';
@@ -81,6 +82,7 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
     serveCommand(context, serve),
     simulateCommand(context),
     replayCommand(context),
+    saturateCommand(context),
     generateCommand(context),
     scenariosCommand(context),
     validateScenarioCommand(context),

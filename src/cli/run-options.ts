@@ -70,7 +70,8 @@ export function addRunOptions(command: Command): Command {
     .option('--fail-on-targets', 'exit with code 1 when a target of the scenario is missed');
 }
 
-function addEngineOptions(command: Command): void {
+/** Adds the flags of the engine and the seed. */
+export function addEngineOptions(command: Command): void {
   const field = (flag: string, name: string, description: string) =>
     command.addOption(
       new Option(`${flag} <n>`, description).argParser(numberFlag(flag, scenarioRange('engine', name))),

@@ -27,8 +27,9 @@ export interface CapacityEstimate {
   readonly binding: BindingResource;
 }
 
-/** A batch twice as large that serves less than this much more shows that the device itself is at its end. */
-const GAIN_MIN = 1.1;
+/** A batch so much larger that serves less than so much more shows that the device itself is at its end. */
+const LARGER = 1.25;
+const GAIN_MIN = 1.05;
 
 /**
  * The most that a configuration serves, from the step times of the largest batch that its limits allow: of B sequences, B / output end in each
@@ -52,7 +53,7 @@ export function capacityEstimate(
   const [resource, most] = batches.reduce((least, each) => (each[1] < least[1] ? each : least));
   const batch = Math.max(1, Math.floor(most));
   const requestsPerSecond = servedPerSecond(timing, request, batch);
-  const gain = servedPerSecond(timing, request, 2 * batch) / requestsPerSecond;
+  const gain = servedPerSecond(timing, request, Math.ceil(LARGER * batch)) / requestsPerSecond;
   return { requestsPerSecond, batch, binding: gain < GAIN_MIN ? 'device-time' : resource };
 }
 

@@ -1,7 +1,8 @@
 import type { CapacitySummary } from '../capacity-summary.ts';
 import { numberText, percentText } from './quantities.ts';
 
-const LIMITS = {
+/** What runs out first, for the reader of a result. */
+export const LIMITS_IN_WORDS = {
   'device-time': 'the device is busy with what it has: a larger batch would serve no more',
   sequences: 'max_num_seqs runs out first',
   'kv-blocks': 'KV blocks run out first',
@@ -23,7 +24,7 @@ export function capacityText(capacity: CapacitySummary): string {
   }
   if (sustainable === null) return `${arriving}; what the configuration sustains was not estimated.`;
   const short = capacity.saturated === null ? ' The load was too short to see whether its queue grows.' : '';
-  return `${arriving}, ${percentText(load)} of ${limit}; ${LIMITS[binding!]}.${short}`;
+  return `${arriving}, ${percentText(load)} of ${limit}; ${LIMITS_IN_WORDS[binding!]}.${short}`;
 }
 
 /** Means of what can run out. */
