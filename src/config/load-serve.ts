@@ -9,6 +9,7 @@ import { resolveScenario } from './resolve-scenario.ts';
 import type { RunSpec } from './run-spec.ts';
 import type { ApiKeyConfig, KeyLimitsConfig, LogLevel, RecordConfig, ServeConfig } from './serve-config.ts';
 import { type ServeSection, serveJsonSchema, serveSchema } from './serve-schema.ts';
+import { tracingOf } from './tracing-config.ts';
 import { durationNs, sizeBytes } from './units.ts';
 
 const SERVE: YamlKind<ServeSection> = {
@@ -83,6 +84,7 @@ export function resolveServe(loaded: LoadedServe, overrides: ServeOverrides, aro
     record: recordOf(loaded, overrides),
     vllmAliases: value.metrics.vllm_aliases,
     stepTimes: value.step_times,
+    tracing: tracingOf(loaded, around.environment),
   });
 }
 
@@ -180,6 +182,7 @@ const TIMERS = [
   ['limits', 'max_queue_wait'],
   ['limits', 'expected_request'],
   ['watchdog', 'stall'],
+  ['tracing', 'slow_ttft'],
   ['watchdog', 'hang'],
   ['watchdog', 'restart'],
 ] as const;

@@ -82,6 +82,25 @@ export interface RecordConfig {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
+/** How traces leave the server: which are kept, what they may say, where they go. */
+export interface TracingConfig {
+  /** Base address of an OTLP collector, or null: what the OTEL_EXPORTER_OTLP_* variables say. */
+  readonly endpoint: string | null;
+  readonly protocol: OtlpProtocol;
+  /** Share of the traces that nothing else keeps, 0 .. 1. */
+  readonly sampleRatio: number;
+  /** Traces with a later first token are kept, ms. */
+  readonly slowTtftMs: number;
+  /** Spans carry a hash of the request's `user`. */
+  readonly userId: boolean;
+  /** Spans carry the ids of output tokens. */
+  readonly tokenIds: boolean;
+  /** Spans that may wait for the collector. */
+  readonly queueSpansMax: number;
+}
+
+export type OtlpProtocol = 'http/protobuf' | 'http/json' | 'grpc';
+
 /** Everything that decides how a server runs, as plain frozen values: made by `resolveServe`. */
 export interface ServeConfig {
   /** Model, device, engine, faults and seed of the simulated backend; its workload is not used. */
@@ -120,4 +139,6 @@ export interface ServeConfig {
   readonly vllmAliases: boolean;
   /** Streams may be asked for the times of steps, for measurements. */
   readonly stepTimes: boolean;
+  /** null = no traces. */
+  readonly tracing: TracingConfig | null;
 }

@@ -98,6 +98,46 @@ const logSchema = z
   })
   .describe('The log: JSON lines without prompts, answers and keys');
 
+const tracingSchema = z
+  .strictObject({
+    enabled: z
+      .boolean()
+      .describe(
+        'Whether traces are made; without it: when there is an endpoint, here or in OTEL_EXPORTER_OTLP_ENDPOINT',
+      )
+      .optional(),
+    endpoint: z
+      .string()
+      .regex(/^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/)
+      .meta({ allowed: 'a base address such as http://127.0.0.1:4318, without credentials and query' })
+      .describe('Base address of an OpenTelemetry collector; without it what the OTEL_EXPORTER_OTLP_* variables say')
+      .optional(),
+    protocol: z
+      .enum(['http/protobuf', 'http/json', 'grpc'])
+      .describe('How spans are sent; without it OTEL_EXPORTER_OTLP_PROTOCOL, else http/protobuf')
+      .optional(),
+    sample_ratio: z
+      .number()
+      .min(0)
+      .max(1)
+      .describe(
+        'Share that is kept of the traces that nothing else keeps; without it OTEL_TRACES_SAMPLER_ARG, else 0.1',
+      )
+      .optional(),
+    slow_ttft: duration('Traces whose first token comes later are all kept').default('300ms'),
+    user_id: z.boolean().describe("Spans carry a hash of the request's field user").default(false),
+    token_ids: z
+      .boolean()
+      .describe("Spans carry the ids of output tokens, from which the user's text can be read")
+      .default(false),
+    max_queue: integer(
+      512,
+      1e6,
+      'Spans that may wait for the collector; what does not fit is counted and lost',
+    ).default(16_384),
+  })
+  .describe('Traces for an OpenTelemetry collector');
+
 const origin = z
   .string()
   .regex(/^https?:\/\/[A-Za-z0-9.-]+(:\d{1,5})?$/)
@@ -168,6 +208,7 @@ export const serveSchema = z
       })
       .describe('A recording of the metrics, for twinfer dashboard and twinfer alerts test')
       .prefault({}),
+    tracing: tracingSchema.prefault({}),
     step_times: z.boolean().describe('Streams may be asked for the times of steps, for measurements').default(false),
   })
   .describe('A server of Twinfer');

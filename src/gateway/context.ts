@@ -10,6 +10,8 @@ import type { EngineLink } from './engine-link.ts';
 import type { AdmissionBook } from './limits/admission-book.ts';
 import type { KeyLimits } from './limits/rate-limit.ts';
 import type { SaltTable } from './limits/salts.ts';
+import type { RequestTrace } from './tracing/request-trace.ts';
+import type { RequestTracing } from './tracing/request-tracing.ts';
 
 /** What the gateway is made of; the runtime puts it together. */
 export interface GatewayContext {
@@ -26,6 +28,8 @@ export interface GatewayContext {
   readonly dashboard: { readonly page: DashboardPage; readonly feed: DashboardFeed };
   /** What the alert rules say of this server now. */
   readonly alerts: { current(): readonly ActiveAlert[] };
+  /** null while nobody wants traces. */
+  readonly tracing: RequestTracing | null;
   readonly log: FastifyBaseLogger;
   /** Log lines that could not be written (a full disk, a reader that is gone), since the start. */
   readonly logLinesDropped: () => number;
@@ -64,6 +68,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks; null where no key is configured. */
     key: KeyEntry | null;
+    /** null where it is not traced. */
+    trace: RequestTrace | null;
   }
 }
 

@@ -59,6 +59,8 @@ export interface GenerationPlan {
 export type CallOutcome = 'completed' | 'aborted' | 'rejected' | 'timeout' | 'error';
 
 export interface RunListener {
+  /** The engine has got the request of one prompt, under this id. */
+  submitted(id: number): void;
   firstToken(): void;
   tokens(count: number): void;
   ended(outcome: CallOutcome, usage: Usage): void;
@@ -126,6 +128,7 @@ export class GenerationRun {
           },
           new PromptSink(this, id, index, index * sampling.n),
         );
+        this.listener.submitted(id);
       });
     } catch (error) {
       if (!(error instanceof EngineDownError)) throw error;

@@ -31,6 +31,7 @@ import { debugTraceRoutes } from './routes/debug-trace.ts';
 import { generationRoutes } from './routes/generation.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
+import { traceRequest } from './tracing/trace-request.ts';
 
 const REQUEST_ID_PATTERN = /^[\x21-\x7e]{1,128}$/;
 /** Answered without a key: what load balancers and scrapers ask, and the dashboard, which shows what scrapers get. */
@@ -68,10 +69,12 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
   });
   app.server.maxConnections = settings.connectionsMax;
   app.decorateRequest('key', null);
+  app.decorateRequest('trace', null);
   if (settings.corsOrigins.length > 0) await app.register(cors, { origin: [...settings.corsOrigins], maxAge: 600 });
   jsonBodies(app, settings.bodyDepthMax);
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
+    if (context.tracing !== null) traceRequest(context.tracing, request, reply);
     done(admit(context, request) ?? undefined);
   });
   app.setErrorHandler((error: FastifyError | ApiError, request, reply) => answerError(context, error, request, reply));
@@ -138,6 +141,7 @@ function answerError(
   reply: FastifyReply,
 ): void {
   const known = error instanceof ApiError ? error : fromFastify(context, error, request);
+  if (request.trace !== null) request.trace.errorType = String(known.code ?? known.status);
   if (known.retryAfterMs !== null) {
     reply.header('retry-after', Math.max(1, Math.ceil(known.retryAfterMs / 1000)));
     reply.header('retry-after-ms', Math.ceil(known.retryAfterMs));

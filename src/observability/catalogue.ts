@@ -2,6 +2,7 @@ import { EXECUTION_METRICS } from './catalogue-execution.ts';
 import { GATEWAY_METRICS } from './catalogue-gateway.ts';
 import { GPU_METRICS, MEMORY_METRICS } from './catalogue-memory.ts';
 import { SCHEDULER_METRICS } from './catalogue-scheduler.ts';
+import { TRACING_METRICS } from './catalogue-tracing.ts';
 import type { MetricDefinition } from './metric-definition.ts';
 
 const ALL = [
@@ -10,6 +11,7 @@ const ALL = [
   ...EXECUTION_METRICS,
   ...GPU_METRICS,
   ...GATEWAY_METRICS,
+  ...TRACING_METRICS,
 ] as const;
 
 /** An entry with its literal types, for those who want names and label values checked by the compiler. */

@@ -101,18 +101,21 @@ export class GatewayMetrics {
     this.cells[this.receivedCell]!++;
   }
 
-  /** It ended after it had been handed to the engine, `seconds` after it came. */
-  ended(end: CallEnd, kind: CallKind, seconds: number): void {
-    this.cells[this.outcomeCells[OUTCOME_OF_END[end]]]!++;
+  /** It ended after it had been handed to the engine, `seconds` after it came. Returns what it counts as. */
+  ended(end: CallEnd, kind: CallKind, seconds: number): GatewayOutcome {
+    const outcome = OUTCOME_OF_END[end];
+    this.cells[this.outcomeCells[outcome]]!++;
     this.cells[this.callCells[kind]]!++;
     this.durations.observe(seconds);
+    return outcome;
   }
 
   /** It was answered with an error before that; `code` as in the error's body, unknown ones count as `other`. */
-  refused(code: string): void {
+  refused(code: string): GatewayOutcome {
     const outcome = BUSY.has(code) ? 'rejected' : isOurFault(code) ? 'server_error' : 'client_error';
     this.cells[this.outcomeCells[outcome]]!++;
     this.cells[this.reasonCells.get(reasonOf(code))!]!++;
+    return outcome;
   }
 
   firstToken(seconds: number): void {

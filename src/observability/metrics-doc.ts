@@ -3,6 +3,7 @@ import { EXECUTION_METRICS } from './catalogue-execution.ts';
 import { GATEWAY_METRICS } from './catalogue-gateway.ts';
 import { GPU_METRICS, MEMORY_METRICS } from './catalogue-memory.ts';
 import { SCHEDULER_METRICS } from './catalogue-scheduler.ts';
+import { TRACING_METRICS } from './catalogue-tracing.ts';
 import type { MetricDefinition, MetricThreshold } from './metric-definition.ts';
 import { VLLM_ALIASES, VLLM_CACHE_CONFIG_INFO } from './vllm-aliases.ts';
 
@@ -12,6 +13,7 @@ const CHAPTERS: readonly (readonly [title: string, metrics: readonly MetricDefin
   ['Execution', EXECUTION_METRICS],
   ['GPU', GPU_METRICS],
   ['Gateway', GATEWAY_METRICS],
+  ['Tracing', TRACING_METRICS],
 ];
 
 const INTRODUCTION = `# Metrics

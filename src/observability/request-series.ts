@@ -5,6 +5,13 @@ import type { PageHistogram } from './page-histogram.ts';
 /** A first token and at least one more, so that there is a time between tokens. */
 const TOKENS_FOR_A_GAP = 2;
 
+const OUTPUT_TOKEN_BUCKETS = ['1-10', '10-50', '50-100', '100+'];
+
+/** Label `output_token_bucket` of an answer of so many tokens, at least 1: a boundary belongs to the lower one. */
+export function latencyBucketOf(tokens: number): string {
+  return OUTPUT_TOKEN_BUCKETS[tokens <= 10 ? 0 : tokens <= 50 ? 1 : tokens <= 100 ? 2 : 3]!;
+}
+
 /** What is observed once per sequence: ends, lengths, latencies. Times in nanoseconds of the engine's clock. */
 export class RequestSeries {
   private readonly cells: Float64Array;
@@ -25,7 +32,7 @@ export class RequestSeries {
       error: finish('error'),
     };
     const latency = (bucket: string) => page.histogram('request_latency_seconds', bucket);
-    this.latencies = [latency('1-10'), latency('10-50'), latency('50-100'), latency('100+')];
+    this.latencies = OUTPUT_TOKEN_BUCKETS.map(latency);
     this.promptTokens = page.histogram('request_prompt_tokens');
     this.outputTokens = page.histogram('request_output_tokens');
     this.perToken = page.histogram('request_time_per_output_token_seconds');
@@ -38,8 +45,9 @@ export class RequestSeries {
     const tokens = sequence.outputTokens;
     this.outputTokens.observe(tokens);
     if (tokens === 0) return;
-    const bucket = tokens <= 10 ? 0 : tokens <= 50 ? 1 : tokens <= 100 ? 2 : 3;
-    this.latencies[bucket]!.observe((nowNs - sequence.request.arrivalNs) / 1e9);
+    this.latencies[OUTPUT_TOKEN_BUCKETS.indexOf(latencyBucketOf(tokens))]!.observe(
+      (nowNs - sequence.request.arrivalNs) / 1e9,
+    );
     const well = reason === 'stop' || reason === 'length';
     if (!well || tokens < TOKENS_FOR_A_GAP || sequence.firstTokenNs === NONE) return;
     this.perToken.observe((sequence.lastTokenNs - sequence.firstTokenNs) / 1e9 / (tokens - 1));

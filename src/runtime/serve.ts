@@ -9,6 +9,7 @@ import { logOptions } from '../gateway/limits/log-options.ts';
 import { KeyLimits } from '../gateway/limits/rate-limit.ts';
 import { SaltTable } from '../gateway/limits/salts.ts';
 import { createServer } from '../gateway/server.ts';
+import type { RequestTracing } from '../gateway/tracing/request-tracing.ts';
 import { createMetricsPage, GatewayMetrics, type MetricsPage } from '../observability/index.ts';
 import { ReadableText, type Tokenizer } from '../tokenizer/index.ts';
 import { impliedAnswerLength } from './answer-length.ts';
@@ -23,6 +24,7 @@ import { LiveRecording } from './serving/live-recording.ts';
 import { epochSeconds, steadyEpochSeconds, wallNs } from './system-clock.ts';
 import { timingSource } from './timing-source.ts';
 import { TokenizerPool } from './tokenizer-pool.ts';
+import { startTracing, type Tracing } from './tracing/start-tracing.ts';
 
 export interface Serving {
   readonly url: string;
@@ -33,6 +35,8 @@ export interface Serving {
   stop(reason: string): Promise<void>;
   /** For tests of what happens when the engine fails. */
   readonly link: EngineThreadLink;
+  /** For tests of what is left of traces; null = there are none. */
+  readonly tracing: Tracing | null;
 }
 
 /**
@@ -44,7 +48,8 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
   const page = createMetricsPage();
   const destination = logDestination(config.logFile);
   const log = pino(logOptions(config.logLevel), destination);
-  const link = engineLink(config, tokenizer, page, log);
+  const tracing = await tracingOf(config, page, log);
+  const link = engineLink(config, tokenizer, page, log, tracing);
   const recording = await openRecording(config, page, log);
   await link.start();
   const pool = new TokenizerPool(
@@ -60,6 +65,7 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     tokenizer,
     pool,
     page,
+    tracing: tracing?.requests ?? null,
     log,
     logLinesDropped: () => destination.linesDropped,
   });
@@ -80,16 +86,25 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     stopSampling();
     await recording?.close(steadyEpochSeconds());
   });
-  const stop = stopper(app, link, pool, config.limits.drainTimeoutMs, log);
+  const close = async () => {
+    await pool.close();
+    // Behind everything that may still end a trace.
+    await tracing?.close();
+  };
+  const stop = stopper(app, link, close, config.limits.drainTimeoutMs, log);
   try {
     await app.listen({ host: config.host, port: config.port });
   } catch (error) {
     await stop.now();
     throw error;
   }
+  const url = urlOf(app, config.host);
+  return { url, tokenizer: tokenizer.name, closed: stop.closed, stop: stop.drained, link, tracing };
+}
+
+function urlOf(app: FastifyInstance, host: string): string {
   const { port } = app.server.address() as AddressInfo;
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  return { url: `http://${host}:${port}`, tokenizer: tokenizer.name, closed: stop.closed, stop: stop.drained, link };
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 async function openRecording(config: ServeConfig, page: MetricsPage, log: Logger): Promise<LiveRecording | null> {
@@ -99,7 +114,21 @@ async function openRecording(config: ServeConfig, page: MetricsPage, log: Logger
   return await LiveRecording.open({ ...config.record, page, report });
 }
 
-function engineLink(config: ServeConfig, tokenizer: Tokenizer, page: MetricsPage, log: Logger): EngineThreadLink {
+async function tracingOf(config: ServeConfig, page: MetricsPage, log: Logger): Promise<Tracing | null> {
+  if (config.tracing === null) return null;
+  const { backend, run } = config;
+  const { tensorParallel } = run;
+  const model = config.modelNames[0]!;
+  return startTracing(config.tracing, { page, log, model, backend, tensorParallel, version: packageVersion() });
+}
+
+function engineLink(
+  config: ServeConfig,
+  tokenizer: Tokenizer,
+  page: MetricsPage,
+  log: Logger,
+  tracing: Tracing | null,
+): EngineThreadLink {
   const { run } = config;
   const text = new ReadableText(tokenizer);
   return new EngineThreadLink({
@@ -122,12 +151,14 @@ function engineLink(config: ServeConfig, tokenizer: Tokenizer, page: MetricsPage
       timeScale: config.timeScale,
       metrics: page.buffer,
       slowStepFactor: config.watchdog.slowStepFactor,
+      spans: config.tracing === null ? null : { tokenIds: config.tracing.tokenIds },
       labels: { backend: config.backend, model: config.modelNames[0]!, version: packageVersion() },
     },
     hangMs: config.watchdog.hangMs,
     restartMs: config.watchdog.restartMs,
     restartMaxMs: config.watchdog.restartMaxMs,
     nowMs: () => wallNs() / 1e6,
+    traced: tracing?.requests ?? null,
     onEvent: (event, detail) => log[event === 'started' ? 'info' : 'error']({ event, detail }, `engine ${event}`),
   });
 }
@@ -138,6 +169,7 @@ interface Parts {
   readonly tokenizer: Tokenizer;
   readonly pool: TokenizerPool;
   readonly page: MetricsPage;
+  readonly tracing: RequestTracing | null;
   readonly log: Logger;
   readonly logLinesDropped: () => number;
 }
@@ -185,7 +217,13 @@ function pause(ms: number): Promise<void> {
 }
 
 /** The ways down: `drained` lets live calls end for a while, `now` does not. Both can be called often and together. */
-function stopper(app: FastifyInstance, link: EngineThreadLink, pool: TokenizerPool, drainMs: number, log: Logger) {
+function stopper(
+  app: FastifyInstance,
+  link: EngineThreadLink,
+  closeRest: () => Promise<void>,
+  drainMs: number,
+  log: Logger,
+) {
   let going: Promise<void> | null = null;
   let down: () => void;
   const closed = new Promise<void>((resolve) => {
@@ -194,7 +232,7 @@ function stopper(app: FastifyInstance, link: EngineThreadLink, pool: TokenizerPo
   const now = async (): Promise<void> => {
     await link.close();
     await app.close();
-    await pool.close();
+    await closeRest();
     down();
   };
   const drained = (reason: string): Promise<void> => {
@@ -208,7 +246,7 @@ function stopper(app: FastifyInstance, link: EngineThreadLink, pool: TokenizerPo
       const cut = setTimeout(() => app.server.closeAllConnections(), LAST_BYTES_MS);
       await app.close();
       clearTimeout(cut);
-      await pool.close();
+      await closeRest();
       log.info({}, 'down');
       down();
     })();

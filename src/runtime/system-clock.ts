@@ -13,6 +13,11 @@ export function steadyEpochSeconds(): number {
   return (performance.timeOrigin + performance.now()) / 1000;
 }
 
+/** Milliseconds since 1970 at which `wallNs` was 0, by the wall clock as it is set now. */
+export function epochOriginMs(): number {
+  return Date.now() - performance.now();
+}
+
 /** How long this thread's event loop has been busy and idle so far, ms. */
 export function eventLoopTimes(): { readonly activeMs: number; readonly idleMs: number } {
   const { active, idle } = performance.eventLoopUtilization();

@@ -119,6 +119,7 @@ export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfi
     record: null,
     vllmAliases: true,
     stepTimes: true,
+    tracing: null,
     ...rest,
     keys: [...keys, apiKey('test', KEY), apiKey('admin', ADMIN_KEY, { admin: true })],
     run: { ...run, engine: { ...run.engine, ...engine } },

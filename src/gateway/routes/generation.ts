@@ -27,6 +27,7 @@ import { bodyFingerprint, retryMark } from '../limits/fingerprint.ts';
 import type { Permit } from '../limits/rate-limit.ts';
 import type { LiveCalls } from '../live-calls.ts';
 import type { RequestNames } from '../request-names.ts';
+import { CallTrace } from '../tracing/call-trace.ts';
 import { encodePrompt } from './models.ts';
 
 const TIMEOUT_HEADER = 'x-request-timeout-ms';
@@ -71,6 +72,7 @@ class Generation {
     const arrivedMs = context.nowMs();
     context.metrics.received();
     this.noteUnknown(call);
+    const trace = CallTrace.begin(context.tracing, request, call.user);
     let permit: Permit | null = null;
     let settled = false;
     try {
@@ -82,18 +84,23 @@ class Generation {
         const ended = (outcome: CallOutcome, usage: Usage) => {
           settled = true;
           held.release(usage.promptTokens + usage.outputTokens, context.nowMs());
-          context.metrics.ended(outcome, call.kind, (context.nowMs() - arrivedMs) / 1000);
+          const counted = context.metrics.ended(outcome, call.kind, (context.nowMs() - arrivedMs) / 1000);
+          trace?.counted(counted, outcome);
           resolve();
         };
-        this.run(request, reply, plan, arrivedMs, ended, reject);
+        this.run(request, reply, plan, { arrivedMs, trace }, ended, reject);
       });
       return reply;
     } catch (error) {
       if (!settled) {
         permit?.release(0, context.nowMs());
-        context.metrics.refused(error instanceof ApiError ? String(error.code ?? error.status) : 'internal_error');
+        const code = error instanceof ApiError ? String(error.code ?? error.status) : 'internal_error';
+        const counted = context.metrics.refused(code);
+        trace?.counted(counted, code);
       }
       throw error;
+    } finally {
+      trace?.end();
     }
   }
 
@@ -101,19 +108,17 @@ class Generation {
     request: FastifyRequest,
     reply: FastifyReply,
     plan: GenerationPlan,
-    arrivedMs: number,
+    arrival: { readonly arrivedMs: number; readonly trace: CallTrace | null },
     ended: (outcome: CallOutcome, usage: Usage) => void,
     refused: (error: ApiError) => void,
   ): void {
     const { context } = this;
+    const { arrivedMs, trace } = arrival;
     const { call } = plan;
     const sequences = plan.prompts.length * call.sampling.n;
-    const id = call.requestId ?? request.id;
-    const identity = {
-      id: `${prefixOf(call)}${id}`,
-      created: context.epochSeconds(),
-      model: call.model ?? context.served.modelNames[0]!,
-    };
+    const id = `${prefixOf(call)}${call.requestId ?? request.id}`;
+    const model = call.model ?? context.served.modelNames[0]!;
+    const identity = { id, created: context.epochSeconds(), model };
     const cutOff = () => run.cancel();
     const { socket } = request.raw;
     const { tokenizer, settings } = context;
@@ -129,7 +134,12 @@ class Generation {
         })
       : new BodyOutput(reply, plan, shape, tokenizer, refused);
     const run: GenerationRun = new GenerationRun(context.link, context.tokenizer, plan, output, {
-      firstToken: () => context.metrics.firstToken((context.nowMs() - arrivedMs) / 1000),
+      submitted: (id) => trace?.submitted(id, call.sampling.n),
+      firstToken: () => {
+        const afterMs = context.nowMs() - arrivedMs;
+        context.metrics.firstToken(afterMs / 1000);
+        trace?.firstToken(afterMs);
+      },
       tokens: (count) => context.metrics.tokens(count),
       ended: (outcome, usage) => {
         this.calls.remove(identity.id, run);
@@ -138,6 +148,7 @@ class Generation {
         this.sequences -= sequences;
         if (call.stream) context.metrics.streamClosed();
         context.book.completed(context.nowMs(), sequences);
+        trace?.ran(plan, run, usage, identity);
         ended(outcome, usage);
       },
     });

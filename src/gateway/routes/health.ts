@@ -24,7 +24,9 @@ export function healthRoutes(app: FastifyInstance, context: GatewayContext): voi
   app.get('/metrics', async (request, reply) => {
     const openMetrics = acceptsOpenMetrics(request.headers.accept);
     reply.header('content-type', openMetrics ? OPENMETRICS_CONTENT_TYPE : PROMETHEUS_CONTENT_TYPE);
-    return renderMetrics(context.metricsPage, { openMetrics, vllmAliases: settings.vllmAliases });
+    const { vllmAliases } = settings;
+    const exemplars = context.tracing === null ? {} : { exemplars: context.tracing.exemplars.source };
+    return renderMetrics(context.metricsPage, { openMetrics, vllmAliases, ...exemplars });
   });
 
   app.get('/load', async () => {

@@ -5,6 +5,10 @@ import type { SequenceRecord } from './sequence-record.ts';
 export const KEEP_REASONS = ['error', 'slow_ttft', 'preempted', 'caller', 'ratio'] as const;
 export type KeepReason = (typeof KEEP_REASONS)[number];
 
+/** What becomes of spans that are kept and yet lost. */
+export const DROP_REASONS = ['queue_full', 'export_failed'] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
 export interface KeepRules {
   /** Traces with a later first token are kept, ms. */
   readonly slowTtftMs: number;

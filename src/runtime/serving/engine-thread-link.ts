@@ -8,6 +8,7 @@ import {
   type EngineSink,
   type EngineState,
 } from '../../gateway/engine-link.ts';
+import type { SequenceRecord } from '../../observability/spans/index.ts';
 import { startThread } from '../thread-entry.ts';
 import { CommandWriter } from './command-wire.ts';
 import type { EngineThreadOptions, FromEngine, ToEngine } from './engine-thread.ts';
@@ -23,6 +24,8 @@ export interface EngineThreadLinkOptions {
   readonly restartMs: number;
   readonly restartMaxMs: number;
   readonly nowMs: () => number;
+  /** Gets what spans are made of, before the report of the same step; without it the thread keeps nothing of that. */
+  readonly traced?: { records(records: readonly SequenceRecord[]): void; engineLost(): void } | null;
   readonly onEvent?: (event: 'restarting' | 'started' | 'crashed' | 'hung', detail: string) => void;
 }
 
@@ -166,6 +169,8 @@ export class EngineThreadLink implements EngineLink {
       const { signals } = this.status;
       Atomics.add(signals, 1, 1);
       Atomics.notify(signals, 1);
+    } else if (message.kind === 'records') {
+      this.options.traced?.records(message.records);
     } else if (message.kind === 'answer') {
       const waiting = this.answers.get(message.order);
       this.answers.delete(message.order);
@@ -235,6 +240,7 @@ export class EngineThreadLink implements EngineLink {
       }
       sink.stepEnd(0);
     }
+    this.options.traced?.engineLost();
     for (const { reject } of this.answers.values()) reject(new EngineDownError(this.options.restartMs));
     this.answers.clear();
   }

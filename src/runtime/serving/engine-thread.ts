@@ -18,6 +18,7 @@ import {
 import { type EngineConfig, VirtualClock } from '../../core/index.ts';
 import type { AdminCall, InjectedFault } from '../../gateway/engine-link.ts';
 import { attachMetricsPage, EngineMetrics } from '../../observability/index.ts';
+import { type SequenceRecord, SpanRecorder } from '../../observability/spans/index.ts';
 import { wallNs } from '../system-clock.ts';
 import { readCommands } from './command-wire.ts';
 import { DeviceWatch } from './device-watch.ts';
@@ -47,6 +48,8 @@ export interface EngineThreadOptions {
   readonly slowStepFactor: number;
   /** Of the metric `engine_info`. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** What spans are made of is kept and sent; null: it is not. */
+  readonly spans?: { readonly tokenIds: boolean } | null;
 }
 
 /** What the gateway may order; `hang` is for tests of the watchdog. Draining is the gateway's own business: it sends nothing more. */
@@ -62,6 +65,8 @@ export type FromEngine =
       readonly floats: Float64Array | null;
       readonly endNs: number;
     }
+  /** Of sequences that have ended, before the report that says so. */
+  | { readonly kind: 'records'; readonly records: readonly SequenceRecord[] }
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly order: number; readonly error: string | null; readonly value: unknown };
 
@@ -83,6 +88,8 @@ class EngineThread {
   private readonly status: StatusPage;
   private readonly reports: ReportWriter;
   private readonly metrics: EngineMetrics;
+  private readonly spans: SpanRecorder | null;
+  private readonly records: SequenceRecord[] = [];
   private readonly faults: FaultSchedule;
   private readonly device = new DeviceWatch();
   private readonly timeline: LiveTimeline;
@@ -119,6 +126,8 @@ class EngineThread {
       labels: options.labels ?? {},
     });
     this.timeline = new LiveTimeline(options.slowStepFactor);
+    this.spans = options.spans ? this.recorder(config, options.spans.tokenIds) : null;
+    const listeners = [this.metrics, this.device, ...this.timeline.events];
     this.host = new EngineHost({
       config,
       backend,
@@ -126,16 +135,21 @@ class EngineThread {
       pacer: this.pacer,
       hostTimer: options.timing.schedulerCosts ? new ModelledHostTimer() : null,
       reports: this.reports,
-      events: [this.metrics, this.device, ...this.timeline.events],
+      events: this.spans === null ? listeners : [...listeners, this.spans],
     });
     this.metrics.attach(this.host.engine);
     this.timeline.attach(this.host.engine);
+    this.spans?.attach(this.host.engine);
     port.on('message', (message: ToEngine) => {
       this.receive(message);
       this.wake();
     });
     this.send({ kind: 'ready' });
     this.turn();
+  }
+
+  private recorder(config: EngineConfig, tokenIds: boolean): SpanRecorder {
+    return new SpanRecorder({ config, wallNs, tokenIds, emit: (record) => this.records.push(record) });
   }
 
   private wake(): void {
@@ -221,9 +235,16 @@ class EngineThread {
   }
 
   private report(): void {
+    this.sendRecords();
     if (this.reports.empty) return;
     this.reportsSent = (this.reportsSent + 1) | 0;
     this.port.postMessage({ kind: 'report', ...this.reports.take(wallNs()) } satisfies FromEngine);
+  }
+
+  private sendRecords(): void {
+    if (this.spans === null) return;
+    this.spans.flush();
+    if (this.records.length > 0) this.send({ kind: 'records', records: this.records.splice(0) });
   }
 
   private beat(): void {
