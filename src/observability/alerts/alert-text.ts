@@ -61,13 +61,18 @@ function prefixed(value: number): string {
   return fourDigits(scaled) + prefix;
 }
 
-/** `%.4g` of C and Go. */
+/** `%.4g` of Go: half-way values go to the even digit, where JavaScript's go up. */
 function fourDigits(value: number): string {
   if (Number.isNaN(value)) return 'NaN';
   if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf';
   if (value === 0) return '0';
-  const [digits, exponent] = value.toExponential(3).split('e') as [string, string];
-  if (Number(exponent) >= -4 && Number(exponent) < 4) return String(Number(value.toPrecision(4)));
+  const exact = value.toExponential(60);
+  const [, kept, last, rest] = /^(-?\d\.\d\d)(\d)(\d*)/.exec(exact)!;
+  const halfway = /^50*$/.test(rest!) && Number(last) % 2 === 0;
+  const [digits, exponent] = halfway
+    ? [`${kept}${last}`, exact.slice(exact.indexOf('e') + 1)]
+    : (value.toExponential(3).split('e') as [string, string]);
+  if (Number(exponent) >= -4 && Number(exponent) < 4) return String(Number(`${digits}e${exponent}`));
   const sign = exponent.startsWith('-') ? '-' : '+';
   return `${Number(digits)}e${sign}${exponent.slice(1).padStart(2, '0')}`;
 }
