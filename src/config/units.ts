@@ -21,19 +21,20 @@ const SIZE_UNITS_BYTES: Readonly<Record<string, number>> = {
   GiB: 2 ** 30,
 };
 
-const DURATION = /^(\d+(?:\.\d+)?) ?(ns|us|ms|s|min|h|d)$/;
+const DURATION = /^(?:(\d+)h(?=[0-5]?\dmin$))?(\d+(?:\.\d+)?) ?(ns|us|ms|s|min|h|d)$/;
 const SIZE = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB)$/;
 
 /** What `parseDurationNs` takes, in words for messages. */
-const DURATION_ALLOWED = 'a number with a unit: ns, us, ms, s, min, h or d, such as 200ms or 10min';
+const DURATION_ALLOWED = 'a number with a unit: ns, us, ms, s, min, h or d, such as 200ms, 10min or 1h30min';
 /** What `parseSizeBytes` takes, in words for messages. */
 const SIZE_ALLOWED = 'a number with a unit: B, KB, MB, GB, KiB, MiB or GiB, such as 4GiB';
 
-/** Integer nanoseconds of a duration such as `200ms`; null when the text is none or lies beyond 2^53 ns (104 days). */
+/** Integer nanoseconds of a duration such as `200ms` or `1h30min`; null when the text is none or lies beyond 2^53 ns (104 days). */
 export function parseDurationNs(text: string): number | null {
   const match = DURATION.exec(text);
   if (match === null) return null;
-  const ns = Math.round(Number(match[1]) * DURATION_UNITS_NS[match[2]!]!);
+  const hours = Number(match[1] ?? 0);
+  const ns = hours * DURATION_UNITS_NS['h']! + Math.round(Number(match[2]) * DURATION_UNITS_NS[match[3]!]!);
   return Number.isSafeInteger(ns) ? ns : null;
 }
 

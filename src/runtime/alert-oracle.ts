@@ -40,8 +40,8 @@ export async function compareWithOracle(
   for (const rule of rules) {
     progress(rule.name);
     const theirs = new Map<string, AlertSamples>();
-    for (const series of await oracle.queryRange(promql(rule.condition))) {
-      theirs.set(keyOf(series.labels), samplesOf(rule, series, history));
+    for (const [key, parts] of byLabels(await oracle.queryRange(promql(rule.condition)))) {
+      theirs.set(key, samplesOf(rule, parts, history));
     }
     const ours = new Map(
       inProcess.filter(({ alert }) => alert === rule.name).map((samples) => [keyOf(samples.labels), samples] as const),
@@ -55,24 +55,39 @@ export async function compareWithOracle(
   return { samplesCompared, differing: differences.length, differences };
 }
 
+/** An alert has no name of a metric: series that differ in nothing else (the sides of an `or`) are the same alert at other times. */
+function byLabels(all: readonly OracleSeries[]): Map<string, OracleSeries[]> {
+  const groups = new Map<string, OracleSeries[]>();
+  for (const series of all) {
+    const key = keyOf(series.labels);
+    groups.set(key, [...(groups.get(key) ?? []), series]);
+  }
+  return groups;
+}
+
 /** Prometheus' state machine over the moments at which the condition had that element. */
-function samplesOf(rule: AlertRule, series: OracleSeries, history: MetricsHistory): AlertSamples {
+function samplesOf(rule: AlertRule, parts: readonly OracleSeries[], history: MetricsHistory): AlertSamples {
   const states = new Uint8Array(history.length);
   const values = new Float64Array(history.length).fill(Number.NaN);
-  let point = 0;
-  let activeSeconds = Number.NaN;
+  const found = new Map<number, number>();
+  for (const part of parts) {
+    part.times.forEach((time, i) => {
+      found.set(Math.round(time * 1000), part.values[i]!);
+    });
+  }
+  let activeMs = Number.NaN;
   for (let row = 0; row < history.length; row++) {
-    const time = history.timeSeconds(row);
-    while (point < series.times.length && series.times[point]! < time - 1e-6) point++;
-    if (point === series.times.length || Math.abs(series.times[point]! - time) > 1e-6) {
-      activeSeconds = Number.NaN;
+    const ms = Math.round(history.timeSeconds(row) * 1000);
+    const value = found.get(ms);
+    if (value === undefined) {
+      activeMs = Number.NaN;
       continue;
     }
-    if (Number.isNaN(activeSeconds)) activeSeconds = time;
-    states[row] = time - activeSeconds >= rule.forSeconds ? ALERT_STATE.firing : ALERT_STATE.pending;
-    values[row] = series.values[point]!;
+    if (Number.isNaN(activeMs)) activeMs = ms;
+    states[row] = ms - activeMs >= rule.forSeconds * 1000 ? ALERT_STATE.firing : ALERT_STATE.pending;
+    values[row] = value;
   }
-  return { alert: rule.name, severity: rule.severity, labels: series.labels, states, values };
+  return { alert: rule.name, severity: rule.severity, labels: parts[0]!.labels, states, values };
 }
 
 function firstDifference(

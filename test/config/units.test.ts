@@ -10,13 +10,18 @@ describe('durations', () => {
     ['10 min', 600_000_000_000],
     ['24h', 86_400_000_000_000],
     ['0s', 0],
+    ['3h10min', 11_400_000_000_000],
+    ['0h05min', 300_000_000_000],
   ])('%s is %d ns', (text, ns) => {
     expect(parseDurationNs(text)).toBe(ns);
   });
 
-  it.each(['10', '10 m', '-1s', '1e3s', 's', '', '1s 2ms', '105d'])('%j is none', (text) => {
-    expect(parseDurationNs(text)).toBeNull();
-  });
+  it.each(['10', '10 m', '-1s', '1e3s', 's', '', '1s 2ms', '105d', '1h60min', '1h30s', '1.5h10min', '1h 5min'])(
+    '%j is none',
+    (text) => {
+      expect(parseDurationNs(text)).toBeNull();
+    },
+  );
 });
 
 describe('sizes', () => {

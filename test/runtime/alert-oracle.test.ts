@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ALERT_RULES, BACKFILLED, evaluateAlerts, withThreshold } from '../../src/observability/alerts/index.ts';
 import type { MetricsHistory } from '../../src/observability/index.ts';
@@ -6,19 +5,19 @@ import { compareWithOracle } from '../../src/runtime/alert-oracle.ts';
 import { MetricsObserver } from '../../src/runtime/metrics-observer.ts';
 import { openOracle, type PrometheusOracle } from '../../src/runtime/prometheus-oracle.ts';
 import { runSimulation } from '../../src/runtime/run-simulation.ts';
+import { hasPrometheus } from '../support/prometheus-tools.ts';
 import { CHAT, scenario } from './scenarios.ts';
 
-const missing = spawnSync('promtool', ['--version']).status !== 0;
-
-/** A quarter of an hour with failures, an outage and a cache that is too small. */
+/** Half an hour with failures, an outage, both kinds of stall and a cache that is too small. */
 const SPEC = scenario({
   workload: `{kind: generated, arrivals: {process: poisson, requests_per_second: 3}, content: ${CHAT}}`,
   engine: '{num_gpu_blocks: 300, admission_policy: as-needed, watermark: 0}',
-  faults: '[{kind: failing, from: 1min, to: 8min, every: 4s}, {kind: process-down, from: 10min, to: 12min}]',
-  limits: '{duration: 15min}',
+  faults: `[{kind: failing, from: 1min, to: 8min, every: 4s}, {kind: process-down, from: 10min, to: 12min},
+    {kind: slow-host, from: 15min, to: 18min, factor: 40000}, {kind: hang, from: 22min, to: 24min}]`,
+  limits: '{duration: 28min}',
 });
 
-describe.skipIf(missing)('a history in a real Prometheus', () => {
+describe.skipIf(!hasPrometheus())('a history in a real Prometheus', () => {
   let history: MetricsHistory;
   let oracle: PrometheusOracle;
   beforeAll(async () => {
@@ -44,6 +43,10 @@ describe.skipIf(missing)('a history in a real Prometheus', () => {
     const fired = new Set(verdict.intervals.flatMap((one) => (one.firingSeconds === null ? [] : [one.alert])));
     expect(fired).toContain('RequestFailures');
     expect(fired).toContain('EngineDown');
+    // By the histogram first and by the heartbeat later: one alert of two sides of an `or`.
+    expect(
+      verdict.intervals.filter((one) => one.alert === 'SchedulerStall' && one.firingSeconds !== null),
+    ).toHaveLength(2);
     const { differences, samplesCompared } = await compareWithOracle(oracle, history, ALERT_RULES, verdict.samples);
     expect(differences).toEqual([]);
     expect(samplesCompared).toBeGreaterThan(5 * history.length);

@@ -19,6 +19,8 @@ type Truth = (world: World, row: number) => boolean;
 const MINUTE = 60;
 /** One request or step in a hundred: what a 99th percentile above its limit means. */
 const P99_SHARE = 0.01;
+/** A server is idle that works less than this share of the time: scrapes then find nothing running. */
+const IDLE_SHARE = 0.1;
 
 /**
  * The rule of each alert in terms of the world: exact values where metrics have buckets, means over the time between two scrapes
@@ -43,7 +45,8 @@ const TRUTHS: Readonly<Record<string, Truth>> = {
   SwappedQueueHigh: ({ record }, row) => record.value(row, 'swappedNs') > 50 * record.intervalNs,
   EngineDown: ({ record, faults }, row) => faults.some((fault) => isDown(fault, row * record.intervalNs)),
   KVCacheOrphanedBlocks: leaked,
-  KVCacheLeak: (world, row) => leaked(world, row) && world.record.value(row, 'busyNs') === 0,
+  KVCacheLeak: (world, row) =>
+    leaked(world, row) && world.record.value(row, 'busyNs') < IDLE_SHARE * world.record.intervalNs,
 };
 
 /** Violations of a rule in a run, or null for a rule that this table does not know. */

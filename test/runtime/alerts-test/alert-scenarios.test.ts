@@ -1,18 +1,15 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadScenario } from '../../../src/config/load-scenario.ts';
-import { resolveScenario } from '../../../src/config/resolve-scenario.ts';
 import { ALERT_RULES } from '../../../src/observability/alerts/index.ts';
-import { passes, testAlerts } from '../../../src/runtime/alerts-test/alerts-test.ts';
-import { WorldRecord } from '../../../src/runtime/alerts-test/world-record.ts';
-import { MetricsObserver } from '../../../src/runtime/metrics-observer.ts';
-import { runSimulation } from '../../../src/runtime/run-simulation.ts';
+import { passes } from '../../../src/runtime/alerts-test/alerts-test.ts';
+import { hasPrometheus } from '../../support/prometheus-tools.ts';
+import { judgedRun, specOf } from './judged-run.ts';
 
 const FOLDER = 'scenarios/alerts';
 const SPECS = readdirSync(FOLDER)
   .filter((file) => file !== 'day.yaml')
-  .map((file) => ({ file, spec: resolveScenario(loadScenario(join(FOLDER, file))) }));
+  .map((file) => ({ file, spec: specOf(join(FOLDER, file)) }));
 
 const kebab = (name: string) =>
   name
@@ -33,18 +30,7 @@ describe('scenarios of alerts', () => {
 
   it.each(SPECS)('$file: fires what must fire, and nothing that must not', async ({ file, spec }) => {
     expect(`${spec.scenario}.yaml`).toBe(file);
-    const observer = MetricsObserver.of(spec);
-    const record = new WorldRecord(observer.history.intervalSeconds);
-    await runSimulation(spec, { observers: [observer, record] });
-    const result = await testAlerts(
-      {
-        name: spec.scenario,
-        history: observer.history,
-        expectations: spec.alerts,
-        world: { record, faults: spec.faults },
-      },
-      { prometheus: false, progress: () => {} },
-    );
+    const { result } = await judgedRun(spec);
     expect(result.expectations.filter(({ met }) => !met)).toEqual([]);
     expect(passes(result)).toBe(true);
     // What must fire was really so, and was noticed.
@@ -54,4 +40,21 @@ describe('scenarios of alerts', () => {
       expect(judgement.quality.recall, alert).toBe(1);
     }
   });
+});
+
+describe('the day', () => {
+  it('has an incident for each alert, which each alert notices; Prometheus says the same, to the sample', async () => {
+    const spec = specOf(join(FOLDER, 'day.yaml'));
+    expect([...spec.alerts.mustFire].sort()).toEqual(ALERT_RULES.map(({ name }) => name).sort());
+    const { outcome, history, result } = await judgedRun(spec, hasPrometheus());
+    expect(outcome.run.requests.injected).toBeGreaterThanOrEqual(170_000);
+    expect(history.timeSeconds(history.length - 1)).toBeGreaterThanOrEqual(86_400);
+    expect(history.intervalSeconds).toBe(15);
+    expect(result.expectations.filter(({ met }) => !met)).toEqual([]);
+    for (const { alert, quality } of result.judgements!) {
+      expect(quality.recall, alert).toBeGreaterThan(0.5);
+      expect(quality.precision, alert).toBe(1);
+    }
+    expect(result.prometheus?.differences ?? []).toEqual([]);
+  }, 180_000);
 });
