@@ -8,8 +8,11 @@ import { readRecording } from '../runtime/metrics-recording.ts';
 import { alertsText } from './alerts-test-text.ts';
 import { scenarioPath } from './bundled-scenarios.ts';
 import { EXIT } from './exit-codes.ts';
+import { Interruption } from './interruption.ts';
 import { resolveWithFlags } from './resolve-with-flags.ts';
 import { type CliContext, simulated } from './run-twin.ts';
+
+const CLEAR_TO_END = '\u001B[K';
 
 interface AlertsTestFlags {
   readonly json?: boolean;
@@ -53,30 +56,45 @@ async function run(context: CliContext, path: string, flags: AlertsTestFlags): P
     if (!quiet) io.stderr.write(`${text}\n`);
   };
   const input = await inputOf(context, path, quiet);
-  const progress = quiet || io.stderr.isTTY !== true ? () => {} : note;
-  const result = await testAlerts(input, { prometheus: flags.prometheus === true, progress });
+  const result = await judged(context, input, flags, quiet);
   io.stdout.write(flags.json === true ? `${JSON.stringify(result, null, 2)}\n` : alertsText(result));
   if (flags.out !== undefined) for (const file of writeAlertsReport(flags.out, result)) note(`written: ${file}`);
   note(timesText(result));
   if (!passes(result)) context.exit(EXIT.missed);
 }
 
+/** A signal ends what it starts; nothing is left behind. */
+async function judged(
+  { io }: CliContext,
+  input: AlertsTestInput,
+  flags: AlertsTestFlags,
+  quiet: boolean,
+): Promise<AlertsTest> {
+  const interruption = new Interruption(io.signals);
+  const shown = !quiet && io.stderr.isTTY === true;
+  const progress = (doing: string) => {
+    interruption.check();
+    if (shown) io.stderr.write(`\r${doing}${CLEAR_TO_END}`);
+  };
+  try {
+    return await testAlerts(input, { prometheus: flags.prometheus === true, progress });
+  } finally {
+    interruption.close();
+    if (shown) io.stderr.write(`\r${CLEAR_TO_END}`);
+  }
+}
+
 async function inputOf(context: CliContext, path: string, quiet: boolean): Promise<AlertsTestInput> {
   if (/\.jsonl(\.gz)?$/.test(path)) {
     const history = await readRecording(path);
-    return { name: path, history, expectations: { mustFire: [], mustNotFire: [] }, world: null };
+    return { name: path, history, world: null };
   }
   const spec = resolveWithFlags(loadScenario(scenarioPath(path)), {});
   context.running(spec);
   const observer = MetricsObserver.of(spec);
   const record = new WorldRecord(observer.history.intervalSeconds);
   await simulated(context, spec, quiet, [observer, record]);
-  return {
-    name: spec.scenario,
-    history: observer.history,
-    expectations: spec.alerts,
-    world: { record, faults: spec.faults },
-  };
+  return { name: spec.scenario, history: observer.history, world: { record, spec } };
 }
 
 function timesText({ wallSeconds }: AlertsTest): string {

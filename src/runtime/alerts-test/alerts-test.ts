@@ -11,6 +11,7 @@ import { openOracle } from '../prometheus-oracle.ts';
 import type { RunSpec } from '../run-spec.ts';
 import { wallNs } from '../system-clock.ts';
 import { violationsOf } from './alert-truth.ts';
+import { type Incident, incidentsOf } from './incidents.ts';
 import { type AlertJudgement, judgeAlerts } from './judge-alerts.ts';
 import type { WorldRecord } from './world-record.ts';
 
@@ -27,6 +28,8 @@ export interface AlertsTest {
   readonly rows: number;
   readonly intervalSeconds: number;
   readonly endSeconds: number;
+  /** What the scenario let happen; empty for a recording. */
+  readonly incidents: readonly Incident[];
   /** Every time that an alert became pending, in order of the rules. */
   readonly intervals: readonly AlertInterval[];
   readonly expectations: readonly ExpectationResult[];
@@ -41,9 +44,8 @@ export interface AlertsTest {
 export interface AlertsTestInput {
   readonly name: string;
   readonly history: MetricsHistory;
-  readonly expectations: RunSpec['alerts'];
   /** null: of a recording. */
-  readonly world: { readonly record: WorldRecord; readonly faults: RunSpec['faults'] } | null;
+  readonly world: { readonly record: WorldRecord; readonly spec: RunSpec } | null;
 }
 
 export interface AlertsTestOptions {
@@ -64,17 +66,19 @@ export async function testAlerts(input: AlertsTestInput, options: AlertsTestOpti
     world === null
       ? null
       : judgeAlerts(history, ALERT_RULES, verdict, (rule) =>
-          violationsOf(rule, world.record, world.faults, history.length),
+          violationsOf(rule, world.record, world.spec.faults, history.length),
         );
   const judgedNs = wallNs();
   const prometheus = options.prometheus ? await askPrometheus(history, verdict, options.progress) : null;
+  const endSeconds = history.timeSeconds(history.length - 1);
   return {
     name: input.name,
     rows: history.length,
     intervalSeconds: history.intervalSeconds,
-    endSeconds: history.timeSeconds(history.length - 1),
+    endSeconds,
+    incidents: world === null ? [] : incidentsOf(world.spec, endSeconds),
     intervals: verdict.intervals,
-    expectations: expectationResults(input.expectations, verdict.intervals),
+    expectations: world === null ? [] : expectationResults(world.spec.alerts, verdict.intervals),
     judgements,
     prometheus,
     wallSeconds: {
@@ -107,9 +111,10 @@ async function askPrometheus(
 ): Promise<OracleVerdict> {
   const oracle = await openOracle(history, { progress });
   try {
-    return await compareWithOracle(oracle, history, ALERT_RULES, verdict.samples, (rule) =>
-      progress(`asking Prometheus: ${rule}`),
-    );
+    return await compareWithOracle(oracle, history, ALERT_RULES, verdict.samples, (rule) => {
+      const number = ALERT_RULES.findIndex(({ name }) => name === rule) + 1;
+      progress(`asking Prometheus: ${rule}, ${number} of ${ALERT_RULES.length}`);
+    });
   } finally {
     await oracle.close();
   }

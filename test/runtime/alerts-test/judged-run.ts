@@ -16,8 +16,7 @@ export async function judgedRun(spec: RunSpec, prometheus = false) {
   const record = new WorldRecord(observer.history.intervalSeconds);
   const outcome = await runSimulation(spec, { observers: [observer, record] });
   const { history } = observer;
-  const world = { record, faults: spec.faults };
-  const input = { name: spec.scenario, history, expectations: spec.alerts, world };
+  const input = { name: spec.scenario, history, world: { record, spec } };
   const result = await testAlerts(input, { prometheus, progress: () => {} });
   return { outcome, history, record, result };
 }
