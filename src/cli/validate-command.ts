@@ -1,7 +1,9 @@
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import type { MetricSummary, ValidatedStage, ValidationSummary } from '../calibration/serving-validation.ts';
+import { validationPage } from '../calibration/validation-page.ts';
 import { bundledHostProfile, readHostProfile } from '../runtime/host-profile-file.ts';
+import { OutputFiles } from '../runtime/output-files.ts';
 import { type ServingValidation, validateServing } from '../runtime/validate-serving.ts';
 import { PLAIN_TABLE } from './plain-table.ts';
 import type { CliContext } from './run-twin.ts';
@@ -10,6 +12,7 @@ interface ValidateOptions {
   readonly host?: string;
   readonly leaveOneModelOut?: true;
   readonly json?: true;
+  readonly html?: string;
 }
 
 const SEED = 1;
@@ -21,21 +24,34 @@ export function validateCommand(context: CliContext): Command {
     .argument('<csv...>', 'measurements of inference-perf runs, one row a stage')
     .option('--host <file>', 'engine host profile (default: the bundled one of vLLM 0.15)')
     .option('--leave-one-model-out', 'predict each model with a host fitted without it; takes minutes')
+    .option('--html <file>', 'write a page with plots of predicted against measured')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
 Examples:
   $ twinfer validate vllm-0.15-open-loop.csv vllm-0.15-open-loop-more-models.csv
+  $ twinfer validate --html validation.html vllm-0.15-open-loop.csv
   $ twinfer validate --leave-one-model-out --json vllm-0.15-open-loop.csv`,
     )
     .action((files: string[], options: ValidateOptions) => validate(context, files, options));
 }
 
-function validate({ io }: CliContext, files: string[], options: ValidateOptions): void {
+function validate({ io, command }: CliContext, files: string[], options: ValidateOptions): void {
   const host = options.host === undefined ? bundledHostProfile() : readHostProfile(options.host);
   const result = validateServing({ files, host, seed: SEED, leaveOneModelOut: options.leaveOneModelOut === true });
+  if (options.html !== undefined) writePage(options.html, validationPage({ ...result, command }));
   io.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : text(result));
+}
+
+function writePage(path: string, page: string): void {
+  const files = new OutputFiles();
+  try {
+    files.create('--html', path).write(page);
+    files.commit();
+  } finally {
+    files.abandon();
+  }
 }
 
 function text({ stages, summary, wallSeconds }: ServingValidation): string {

@@ -3,6 +3,7 @@ import type { PredictionSummary } from '../prediction-summary.ts';
 import type { RecordedRun } from '../run-recorder.ts';
 import type { RunSummary } from '../run-summary.ts';
 import { capacityText, utilizationText } from './capacity-text.ts';
+import { escapeHtml } from './escape-html.ts';
 import { type ChartData, chartData, HTML_SCRIPT } from './html-charts.ts';
 import { HTML_STYLE } from './html-style.ts';
 import { predictionNote, predictionRows } from './prediction-rows.ts';
@@ -227,13 +228,4 @@ function booksPanel(title: string, rows: readonly (readonly [string, number, boo
 function settings(group: SettingsGroup): string {
   const rows = group.rows.map(([name, value]) => `<tr><td>${escapeHtml(name)}</td><td>${escapeHtml(value)}</td></tr>`);
   return `<div class="panel settings"><h3>${escapeHtml(group.title)}</h3><table><tbody>${rows.join('')}</tbody></table></div>`;
-}
-
-function escapeHtml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replaceAll("'", '&#39;');
 }
