@@ -29,6 +29,9 @@ export interface RunOptions {
   readonly timelineWindow?: TimeWindow;
   readonly checkEveryStep?: boolean;
   readonly metrics?: string;
+  readonly spans?: string;
+  readonly spanRatio?: number;
+  readonly spanEpoch?: number;
   readonly failOnTargets?: boolean;
   readonly verify?: string;
 }
@@ -63,6 +66,17 @@ export function addRunOptions(command: Command): Command {
     .option(
       '--metrics <file>',
       'write what a scrape every 15 s would have seen: OpenMetrics (.om, .prom, .txt) or a recording (.jsonl), also with .gz',
+    )
+    .option('--spans <file>', 'write traces of requests as OTLP/JSON, one line a batch; .gz packs it')
+    .addOption(
+      new Option('--span-ratio <x>', 'share kept for --spans of what is neither failed, nor slow, nor preempted')
+        .argParser(numberFlag('--span-ratio', { min: 0, max: 1, integer: false, words: 'a number in [0, 1]' }))
+        .default(undefined, '0.1'),
+    )
+    .addOption(
+      new Option('--span-epoch <s>', 'when simulated time 0 is for --spans, seconds since 1970')
+        .argParser(numberFlag('--span-epoch', integerRange(0, 2 ** 33)))
+        .default(undefined, '1705312800, which is 2024-01-15T10:00:00Z'),
     )
     .option('--out <dir>', 'write records, time series and report.html into this folder')
     .option('--json', 'print one JSON document instead of the table')

@@ -3,6 +3,7 @@ import type { ScenarioOverrides } from '../config/resolve-scenario.ts';
 import { MetricsFile } from '../runtime/metrics-file.ts';
 import type { RunHooks, RunObserver, RunOutcome, RunProgress, RunSpec } from '../runtime/run-spec.ts';
 import { TimelineObserver } from '../runtime/timeline-observer.ts';
+import type { SpanFile } from '../runtime/tracing/span-file.ts';
 import { textReport } from '../simulation/report/text-report.ts';
 import type { CliIo } from './cli-io.ts';
 import { EXIT, type ExitCode, UsageError } from './exit-codes.ts';
@@ -26,6 +27,9 @@ export interface CliContext {
   readonly running: (spec: RunSpec) => void;
 }
 
+/** As a server keeps them, and the time of the specification's example. */
+const SPAN_DEFAULTS = { sampleRatio: 0.1, epochSeconds: 1_705_312_800 };
+
 /** Resolves, runs, prints. stdout gets the table or the document, stderr progress and notes. */
 export async function runTwin(
   context: CliContext,
@@ -41,25 +45,32 @@ export async function runTwin(
     workload: { ...overrides.workload, ...more.workload },
   });
   context.running(spec);
-  const metrics = options.metrics === undefined ? null : new MetricsFile(options.metrics, spec);
-  const timeline = timelineOf(context, spec, options);
+  // Each removes what it has begun to write, unless it has come to its end.
+  const open: { abandon(): void }[] = [];
   try {
-    const observers = [metrics?.observer ?? null, timeline].filter((each) => each !== null);
+    const metrics = options.metrics === undefined ? null : new MetricsFile(options.metrics, spec);
+    if (metrics !== null) open.push(metrics);
+    const timeline = timelineOf(context, spec, options);
+    if (timeline !== null) open.push(timeline);
+    const spans = await spansOf(spec, options);
+    if (spans !== null) open.push(spans);
+    const observers = [metrics?.observer ?? null, timeline, spans].filter((each) => each !== null);
     const outcome = await simulated(context, spec, quiet, observers);
     const files = [...outcome.files, ...(metrics?.write() ?? [])];
     if (timeline !== null) files.push(options.timeline!);
-    report(context, { ...outcome, files }, options, quiet);
+    if (spans !== null) files.push(options.spans!);
+    report(context, { ...outcome, files }, options, spans === null ? [] : [spans.summary]);
   } finally {
-    metrics?.abandon();
-    timeline?.abandon();
+    for (const each of open) each.abandon();
   }
 }
 
-function report({ io, exit }: CliContext, outcome: RunOutcome, options: RunOptions, quiet: boolean): void {
+function report({ io, exit }: CliContext, outcome: RunOutcome, options: RunOptions, notes: readonly string[]): void {
+  const quiet = options.quiet === true || options.json === true;
   io.stdout.write(
     options.json === true ? `${JSON.stringify(outcome.summary, null, 2)}\n` : textReport(outcome.run, outcome.summary),
   );
-  if (!quiet) for (const note of notesOf(outcome)) io.stderr.write(`${note}\n`);
+  if (!quiet) for (const note of [...notesOf(outcome), ...notes]) io.stderr.write(`${note}\n`);
   exit(exitCodeOf(outcome, options, io));
 }
 
@@ -93,6 +104,25 @@ function timelineOf(context: CliContext, spec: RunSpec, options: RunOptions): Ti
     return new TimelineObserver({ path, window, about });
   }
   if (window !== null) throw new UsageError('--timeline-window: is allowed with --timeline FILE only');
+  return null;
+}
+
+/** Throws InputError for a file that cannot be written, UsageError for its settings without it. */
+async function spansOf(spec: RunSpec, options: RunOptions): Promise<SpanFile | null> {
+  const { spans: path, spanRatio, spanEpoch } = options;
+  if (path !== undefined) {
+    const { sampleRatio, epochSeconds } = SPAN_DEFAULTS;
+    // OpenTelemetry's serializer is loaded for those who want it.
+    const { SpanFile } = await import('../runtime/tracing/span-file.ts');
+    return new SpanFile({
+      path,
+      spec,
+      sampleRatio: spanRatio ?? sampleRatio,
+      epochSeconds: spanEpoch ?? epochSeconds,
+    });
+  }
+  const alone = spanRatio === undefined ? (spanEpoch === undefined ? null : '--span-epoch') : '--span-ratio';
+  if (alone !== null) throw new UsageError(`${alone}: is allowed with --spans FILE only`);
   return null;
 }
 
