@@ -7,6 +7,7 @@ import {
   absentNode,
   arithmeticNode,
   comparisonNode,
+  labelsKey,
   quantileNode,
   rangeNode,
   selectNode,
@@ -87,9 +88,10 @@ export class ExpressionEvaluation {
   private selected({ series: name, matchers }: Selection): readonly ScrapedSeries[] {
     let all = this.series.get(name);
     if (all === undefined) {
-      all = seriesSources(name, this.scrapeLabels).map(
-        (source) => new ScrapedSeries(source, this.lookbackMs, this.staleMarkers),
-      );
+      // In the order in which Prometheus reads a block, so that sums come out the same to the last bit.
+      all = [...seriesSources(name, this.scrapeLabels)]
+        .sort((a, b) => (labelsKey(a.labels) < labelsKey(b.labels) ? -1 : 1))
+        .map((source) => new ScrapedSeries(source, this.lookbackMs, this.staleMarkers));
       this.series.set(name, all);
     }
     return all.filter((series) => matchers.every(([label, values]) => values.includes(series.labels[label] ?? '')));

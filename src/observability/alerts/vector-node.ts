@@ -69,12 +69,12 @@ export function absentNode(of: VectorNode, labels: AlertLabels): VectorNode {
 export function sumNode(of: VectorNode, by: readonly string[]): VectorNode {
   const { labels, groupOf } = grouped(of.labels, (each) => kept(each, by));
   return node(labels, ({ values, present }) => {
-    values.fill(0);
     present.fill(0);
     for (let i = 0; i < groupOf.length; i++) {
       if (of.present[i] === 0) continue;
-      values[groupOf[i]!]! += of.values[i]!;
-      present[groupOf[i]!] = 1;
+      const group = groupOf[i]!;
+      values[group] = present[group] === 0 ? of.values[i]! : values[group]! + of.values[i]!;
+      present[group] = 1;
     }
   });
 }

@@ -146,8 +146,7 @@ function expectSame(ours: readonly Vector[] | null, theirs: readonly Vector[], w
     const own = ours![row]!;
     expect([...own.keys()].sort(), `${where}, row ${row}`).toEqual([...vector.keys()].sort());
     for (const [key, value] of vector) {
-      const difference = Math.abs(own.get(key)! - value);
-      const same = Object.is(own.get(key), value) || difference <= 1e-12 * Math.abs(value);
+      const same = Object.is(own.get(key), value);
       expect(same, `${where}, row ${row}, ${key}: ${own.get(key)}, Prometheus ${value}`).toBe(true);
     }
   }
