@@ -72,7 +72,7 @@ export class Engine implements StepDone, Task {
   /** Its process is down: requests find no device. */
   down = false;
   /** Why no request is taken any more; null while they are. */
-  private refusal: 'draining' | 'device-lost' | null = null;
+  refusal: 'draining' | 'device-lost' | null = null;
   private nextCheckNs: number;
 
   constructor(options: EngineOptions) {

@@ -2,6 +2,8 @@ export * from './audit/block-audit.ts';
 export * from './audit/block-ledger.ts';
 export * from './audit/leak-report.ts';
 export * from './catalogue.ts';
+export * from './diagnosis/diagnose.ts';
+export * from './diagnosis/diagnosis-text.ts';
 export * from './engine-metrics.ts';
 export * from './gateway-metrics.ts';
 export * from './gateway-outcomes.ts';

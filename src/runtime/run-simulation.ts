@@ -13,6 +13,7 @@ import {
   SimulatedBackend,
 } from '../backends/simulated/index.ts';
 import { CounterRng, Engine, type EngineEvents, EventFanout, type HostTimer, VirtualClock } from '../core/index.ts';
+import { diagnose, diagnosisText } from '../observability/index.ts';
 import { Frontend } from '../simulation/frontend.ts';
 import { RunRecorder } from '../simulation/run-recorder.ts';
 import { summarise } from '../simulation/run-summary.ts';
@@ -190,5 +191,8 @@ async function drive(run: Drive): Promise<void> {
     clock.run(clock.nextNs() + SLICE_NS);
     await report();
   }
-  if (!engine.idle) throw new Error('the workload has ended, the clock is empty and requests are left');
+  if (engine.idle) return;
+  throw new Error(
+    `the workload has ended, the clock is empty and requests are left\n${diagnosisText(diagnose(engine))}`,
+  );
 }
