@@ -85,6 +85,7 @@ export function resolveServe(loaded: LoadedServe, overrides: ServeOverrides, aro
     vllmAliases: value.metrics.vllm_aliases,
     stepTimes: value.step_times,
     tracing: tracingOf(loaded, around.environment),
+    allocationLog: { eventsPerBlock: value.debug.allocation_log, stacks: value.debug.allocation_stacks },
   });
 }
 

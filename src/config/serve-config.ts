@@ -141,4 +141,6 @@ export interface ServeConfig {
   readonly stepTimes: boolean;
   /** null = no traces. */
   readonly tracing: TracingConfig | null;
+  /** What happened to each KV block last: events kept per block (0 = off), and whether with call stacks. */
+  readonly allocationLog: { readonly eventsPerBlock: number; readonly stacks: boolean };
 }

@@ -209,6 +209,20 @@ export const serveSchema = z
       .describe('A recording of the metrics, for twinfer dashboard and twinfer alerts test')
       .prefault({}),
     tracing: tracingSchema.prefault({}),
+    debug: z
+      .strictObject({
+        allocation_log: integer(
+          0,
+          1024,
+          'Events kept per KV block, 24 bytes each; 0 = off, and leaks have no names',
+        ).default(4),
+        allocation_stacks: z
+          .boolean()
+          .describe('Call stacks with them; makes every allocation some 10 us slower')
+          .default(false),
+      })
+      .describe('What helps to find faults')
+      .prefault({}),
     step_times: z.boolean().describe('Streams may be asked for the times of steps, for measurements').default(false),
   })
   .describe('A server of Twinfer');

@@ -10,6 +10,7 @@ import type { EngineLink } from './engine-link.ts';
 import type { AdmissionBook } from './limits/admission-book.ts';
 import type { KeyLimits } from './limits/rate-limit.ts';
 import type { SaltTable } from './limits/salts.ts';
+import type { RequestNames } from './request-names.ts';
 import type { RequestTrace } from './tracing/request-trace.ts';
 import type { RequestTracing } from './tracing/request-tracing.ts';
 
@@ -23,6 +24,7 @@ export interface GatewayContext {
   readonly keyLimits: KeyLimits;
   readonly book: AdmissionBook;
   readonly salts: SaltTable;
+  readonly names: RequestNames;
   readonly metricsPage: MetricsPage;
   readonly metrics: GatewayMetrics;
   readonly dashboard: { readonly page: DashboardPage; readonly feed: DashboardFeed };

@@ -80,7 +80,8 @@ export type AdminCall =
   | { readonly call: 'reset-prefix-cache' }
   | { readonly call: 'check' }
   | { readonly call: 'inject-fault'; readonly fault: InjectedFault }
-  | TimelineCall;
+  | TimelineCall
+  | DebugCall;
 
 /**
  * trace: records every step for so many wall seconds; answered with TimelineChunks when it is over, or stopped.
@@ -92,11 +93,27 @@ export type TimelineCall =
   | { readonly call: 'slow-steps' }
   | { readonly call: 'recent-timeline' };
 
-/** Troubles of the simulated device that start now; durations in wall seconds. */
+/** What the person on call asks; answered with plain values in which requests go by the engine's numbers. */
+export type DebugCall =
+  | { readonly call: 'debug-state' | 'debug-audit' | 'debug-leaks' | 'debug-flight-recorder' }
+  | { readonly call: 'debug-block'; readonly block: number };
+
+/** Troubles of the simulated world that start now; durations in wall seconds. */
 export type InjectedFault =
   | { readonly kind: 'transient' | 'sticky' | 'device-lost' }
   | { readonly kind: 'slow'; readonly factor: number; readonly seconds: number }
-  | { readonly kind: 'unhealthy'; readonly seconds: number };
+  | { readonly kind: 'unhealthy'; readonly seconds: number }
+  | { readonly kind: 'hang'; readonly seconds: number }
+  | { readonly kind: 'hang-thread'; readonly seconds: number }
+  | { readonly kind: 'slow-host'; readonly factor: number; readonly seconds: number }
+  | { readonly kind: 'leak-blocks'; readonly blocks: number }
+  | { readonly kind: 'wrong-reference' };
+
+/** What a fault was planted in: the number of a request, where one runs. */
+export interface PlantedFault {
+  readonly blocks: number;
+  readonly request: number | null;
+}
 
 /** The gateway's way to the engine, wherever that runs. */
 export interface EngineLink {
@@ -108,6 +125,8 @@ export interface EngineLink {
   readonly live: number;
   /** Requests are here and no step has ended for so long, ms; 0 while all is well. */
   readonly stalledMs: number;
+  /** Since the engine's loop was last seen to turn, ms, to a quarter of a second; it turns five times a second when idle. */
+  readonly silentMs: number;
   /** Throws EngineDownError while there is no engine to take it. */
   submit(request: EngineRequest, sink: EngineSink): void;
   /** Ends all sequences of a request as `abort`; unknown ids are ignored. */

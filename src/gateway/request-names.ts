@@ -26,6 +26,11 @@ export class RequestNames {
     return index === 0 ? name : `${name}.${index}`;
   };
 
+  /** Id of the answer that an engine's request belongs to; null when it is forgotten. */
+  answerOf(id: number): string | null {
+    return this.byId.get(id)?.answer ?? null;
+  }
+
   /** Engine ids of the calls with this answer id or x-request-id, in their order; a call with several prompts has several. */
   idsOf(name: string): number[] {
     const ids: number[] = [];

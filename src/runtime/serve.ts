@@ -8,6 +8,7 @@ import { AdmissionBook } from '../gateway/limits/admission-book.ts';
 import { logOptions } from '../gateway/limits/log-options.ts';
 import { KeyLimits } from '../gateway/limits/rate-limit.ts';
 import { SaltTable } from '../gateway/limits/salts.ts';
+import { RequestNames } from '../gateway/request-names.ts';
 import { createServer } from '../gateway/server.ts';
 import type { RequestTracing } from '../gateway/tracing/request-tracing.ts';
 import { createMetricsPage, GatewayMetrics, type MetricsPage } from '../observability/index.ts';
@@ -17,6 +18,7 @@ import { logDestination } from './log-file.ts';
 import { openTokenizer } from './open-tokenizer.ts';
 import { packageVersion } from './package-folder.ts';
 import { AlertWatch } from './serving/alert-watch.ts';
+import { engineLogs, StallReporter } from './serving/engine-logs.ts';
 import { EngineThreadLink } from './serving/engine-thread-link.ts';
 import { sampleGateway } from './serving/gateway-sampler.ts';
 import { liveDashboard } from './serving/live-dashboard.ts';
@@ -49,27 +51,26 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
   const destination = logDestination(config.logFile);
   const log = pino(logOptions(config.logLevel), destination);
   const tracing = await tracingOf(config, page, log);
-  const link = engineLink(config, tokenizer, page, log, tracing);
+  const names = new RequestNames();
+  const link = engineLink(config, tokenizer, page, log, tracing, names);
   const recording = await openRecording(config, page, log);
   await link.start();
-  const pool = new TokenizerPool(
-    tokenizer,
-    config.modelFolder,
-    config.tokenizerThreads,
-    config.limits.tokenizerQueueMax,
-  );
+  const { modelFolder, tokenizerThreads, limits } = config;
+  const pool = new TokenizerPool(tokenizer, modelFolder, tokenizerThreads, limits.tokenizerQueueMax);
   const alerts = new AlertWatch(page, log);
   const context = gatewayContext(config, {
     alerts,
     link,
     tokenizer,
     pool,
+    names,
     page,
     tracing: tracing?.requests ?? null,
     log,
     logLinesDropped: () => destination.linesDropped,
   });
   const app = await createServer(context);
+  const stalls = new StallReporter(link, config.watchdog.stallMs, log, names);
   const stopSampling = sampleGateway(context.metrics, {
     nowMs: context.nowMs,
     tokenizerQueue: () => pool.queueLength,
@@ -80,6 +81,7 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
       alerts.tick(nowSeconds);
       context.dashboard.feed.tick(nowSeconds);
       void recording?.tick(nowSeconds);
+      stalls.look();
     },
   });
   app.addHook('onClose', async () => {
@@ -91,7 +93,7 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     // Behind everything that may still end a trace.
     await tracing?.close();
   };
-  const stop = stopper(app, link, close, config.limits.drainTimeoutMs, log);
+  const stop = stopper(app, link, close, limits.drainTimeoutMs, log);
   try {
     await app.listen({ host: config.host, port: config.port });
   } catch (error) {
@@ -128,6 +130,7 @@ function engineLink(
   page: MetricsPage,
   log: Logger,
   tracing: Tracing | null,
+  names: RequestNames,
 ): EngineThreadLink {
   const { run } = config;
   const text = new ReadableText(tokenizer);
@@ -152,6 +155,7 @@ function engineLink(
       metrics: page.buffer,
       slowStepFactor: config.watchdog.slowStepFactor,
       spans: config.tracing === null ? null : { tokenIds: config.tracing.tokenIds },
+      allocationLog: config.allocationLog,
       labels: { backend: config.backend, model: config.modelNames[0]!, version: packageVersion() },
     },
     hangMs: config.watchdog.hangMs,
@@ -159,7 +163,7 @@ function engineLink(
     restartMaxMs: config.watchdog.restartMaxMs,
     nowMs: () => wallNs() / 1e6,
     traced: tracing?.requests ?? null,
-    onEvent: (event, detail) => log[event === 'started' ? 'info' : 'error']({ event, detail }, `engine ${event}`),
+    ...engineLogs(log, names),
   });
 }
 
@@ -168,6 +172,7 @@ interface Parts {
   readonly link: EngineThreadLink;
   readonly tokenizer: Tokenizer;
   readonly pool: TokenizerPool;
+  readonly names: RequestNames;
   readonly page: MetricsPage;
   readonly tracing: RequestTracing | null;
   readonly log: Logger;

@@ -82,6 +82,7 @@ tokenizer: {threads: 3}
 cors_origins: [https://chat.example.org]
 log: {level: warn, file: logs/server.log}
 metrics: {vllm_aliases: false}
+debug: {allocation_log: 9, allocation_stacks: true}
 `);
     expect(config).toMatchObject({
       timeScale: 0.1,
@@ -100,6 +101,7 @@ metrics: {vllm_aliases: false}
       logLevel: 'warn',
       logFile: join(folder, 'logs/server.log'),
       vllmAliases: false,
+      allocationLog: { eventsPerBlock: 9, stacks: true },
     });
     expect(config.keys[0]!.limits).toEqual({ concurrencyMax: 3 });
   });

@@ -89,6 +89,12 @@ const CALLS: readonly (readonly [method: string, path: string, status: number, b
   ['post', '/admin/faults', 400, { kind: 'rain' }],
   ['get', '/debug/slow_steps', 200],
   ['post', '/debug/trace', 400],
+  ['get', '/debug/state', 200],
+  ['post', '/debug/audit', 200],
+  ['get', '/debug/leaks', 200],
+  ['get', '/debug/flight_recorder', 200],
+  ['post', '/debug/profile/start', 501],
+  ['post', '/debug/profile/stop', 501],
 ];
 
 describe('the server does what its OpenAPI document says', () => {
@@ -112,7 +118,7 @@ describe('the server does what its OpenAPI document says', () => {
       for (const method of Object.keys(methods)) {
         // An order without its arguments, and no drain: the server is wanted afterwards.
         if (path === '/admin/drain') continue;
-        const { body } = await ask(method.toUpperCase(), path.replace('{model}', 'twin'));
+        const { body } = await ask(method.toUpperCase(), path.replace('{model}', 'twin').replace('{block}', '0'));
         const code = (body as { error?: { code?: string } }).error?.code;
         expect(['unknown_url', 'method_not_allowed'], `${method} ${path}`).not.toContain(code);
       }

@@ -120,6 +120,7 @@ export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfi
     vllmAliases: true,
     stepTimes: true,
     tracing: null,
+    allocationLog: { eventsPerBlock: 4, stacks: false },
     ...rest,
     keys: [...keys, apiKey('test', KEY), apiKey('admin', ADMIN_KEY, { admin: true })],
     run: { ...run, engine: { ...run.engine, ...engine } },

@@ -22,7 +22,23 @@ export const FaultSchema = Type.Union([
     { additionalProperties: false },
   ),
   Type.Object(
-    { kind: Type.Literal('unhealthy'), seconds: Type.Number({ exclusiveMinimum: 0, maximum: 86_400 }) },
+    {
+      kind: Type.Literal('slow-host'),
+      factor: Type.Number({ exclusiveMinimum: 0, maximum: 1e6 }),
+      seconds: Type.Number({ exclusiveMinimum: 0, maximum: 86_400 }),
+    },
+    { additionalProperties: false },
+  ),
+  Type.Object(
+    { kind: Type.Literal('leak-blocks'), blocks: Type.Integer({ minimum: 1, maximum: 1e9 }) },
+    { additionalProperties: false },
+  ),
+  Type.Object({ kind: Type.Literal('wrong-reference') }, { additionalProperties: false }),
+  Type.Object(
+    {
+      kind: Type.Enum(['unhealthy', 'hang', 'hang-thread']),
+      seconds: Type.Number({ exclusiveMinimum: 0, maximum: 86_400 }),
+    },
     { additionalProperties: false },
   ),
 ]);
@@ -41,6 +57,6 @@ export function parseAdminFault(body: unknown): InjectedFault {
   if (fault.Check(body)) return body as InjectedFault;
   throw badRequest(
     'kind',
-    'allowed: {"kind": "transient" | "sticky" | "device-lost"}, {"kind": "slow", "factor": > 0, "seconds": > 0}, {"kind": "unhealthy", "seconds": > 0}',
+    'allowed: {"kind": "transient" | "sticky" | "device-lost"}, {"kind": "slow", "factor": > 0, "seconds": > 0}, {"kind": "unhealthy" | "hang" | "hang-thread", "seconds": > 0}, {"kind": "slow-host", "factor": > 0, "seconds": > 0}, {"kind": "leak-blocks", "blocks": >= 1}, {"kind": "wrong-reference"}',
   );
 }

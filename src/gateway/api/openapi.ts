@@ -2,6 +2,7 @@ import { type TSchema, Type } from 'typebox';
 import { AbortSchema, FaultSchema } from './admin-orders.ts';
 import { ChatRequestSchema } from './chat-schema.ts';
 import { CompletionRequestSchema, GenerateRequestSchema } from './completion-schema.ts';
+import { DEBUG_OPERATIONS } from './debug-operations.ts';
 import {
   ChatChunkSchema,
   ChatResponseSchema,
@@ -57,7 +58,7 @@ const SCHEMAS = {
 type SchemaName = keyof typeof SCHEMAS;
 
 /** One operation; everything else of it follows from these. */
-interface Operation {
+export interface Operation {
   readonly method: 'get' | 'post';
   readonly path: string;
   readonly summary: string;
@@ -248,6 +249,7 @@ const OPERATIONS: readonly Operation[] = [
     answer: 'DebugResult',
     errors: [400, 401, 403, 503],
   },
+  ...DEBUG_OPERATIONS,
 ];
 
 const STATUS_WORDS: Readonly<Record<number, string>> = {
@@ -325,8 +327,8 @@ function parametersOf({ path, event }: Operation): readonly object[] {
       description,
     });
   }
-  if (path.includes('{model}'))
-    parameters.push({ name: 'model', in: 'path', required: true, schema: { type: 'string' } });
+  for (const [, name] of path.matchAll(/\{(\w+)\}/g))
+    parameters.push({ name, in: 'path', required: true, schema: { type: 'string' } });
   return parameters;
 }
 

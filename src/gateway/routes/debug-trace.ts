@@ -15,7 +15,8 @@ import type { RequestNames } from '../request-names.ts';
 const SECONDS_MAX = 60;
 
 /** What the engine is doing, step by step: a trace on demand, and the steps that took much longer than usual. */
-export function debugTraceRoutes(app: FastifyInstance, context: GatewayContext, names: RequestNames): void {
+export function debugTraceRoutes(app: FastifyInstance, context: GatewayContext): void {
+  const { names } = context;
   let running = false;
 
   app.post('/debug/trace', async (request, reply) => {

@@ -26,20 +26,14 @@ import type { EngineLoad } from '../limits/admission-book.ts';
 import { bodyFingerprint, retryMark } from '../limits/fingerprint.ts';
 import type { Permit } from '../limits/rate-limit.ts';
 import type { LiveCalls } from '../live-calls.ts';
-import type { RequestNames } from '../request-names.ts';
 import { CallTrace } from '../tracing/call-trace.ts';
 import { encodePrompt } from './models.ts';
 
 const TIMEOUT_HEADER = 'x-request-timeout-ms';
 
 /** The endpoints that generate text. */
-export function generationRoutes(
-  app: FastifyInstance,
-  context: GatewayContext,
-  calls: LiveCalls,
-  names: RequestNames,
-): void {
-  const generation = new Generation(context, calls, names);
+export function generationRoutes(app: FastifyInstance, context: GatewayContext, calls: LiveCalls): void {
+  const generation = new Generation(context, calls);
   app.post('/v1/chat/completions', (request, reply) =>
     generation.answer(request, reply, parseChat(request.body, context.served)),
   );
@@ -54,16 +48,14 @@ export function generationRoutes(
 class Generation {
   private readonly context: GatewayContext;
   private readonly calls: LiveCalls;
-  private readonly names: RequestNames;
   private nextRequestId = 1;
   /** Sequences of calls that are being answered. */
   private sequences = 0;
   private readonly unknownFields = new Set<string>();
 
-  constructor(context: GatewayContext, calls: LiveCalls, names: RequestNames) {
+  constructor(context: GatewayContext, calls: LiveCalls) {
     this.context = context;
     this.calls = calls;
-    this.names = names;
   }
 
   /** Resolves when the answer is complete or has begun to stream. Throws ApiError before that. */
@@ -152,8 +144,8 @@ class Generation {
         ended(outcome, usage);
       },
     });
-    this.calls.add(identity.id, run);
-    if (request.id !== identity.id) this.calls.add(request.id, run);
+    this.calls.add(identity.id, run, arrivedMs);
+    if (request.id !== identity.id) this.calls.add(request.id, run, arrivedMs);
     // Of the connection, not of the response: one that waits behind another on its connection is told nothing.
     socket.setMaxListeners(0);
     socket.once('close', cutOff);
@@ -161,7 +153,7 @@ class Generation {
     if (call.stream) context.metrics.streamOpened();
     // The client may have left while its prompt was tokenised.
     if (socket.destroyed) cutOff();
-    else run.start(() => this.names.add(this.nextRequestId++, identity.id, request.id));
+    else run.start(() => context.names.add(this.nextRequestId++, identity.id, request.id));
   }
 
   /** Tokens, lengths, salt and deadline of a call. */

@@ -94,10 +94,14 @@ const FINDINGS = 10;
 
 /**
  * Why the engine is where it is. A pure look: changes nothing and throws nothing, at any moment between two calls of the
- * engine. O(blocks + sequences), so for people and reports, not for every step.
+ * engine. O(blocks + sequences), so for people and reports, not for every step. `nowNs`: a virtual clock stands still while
+ * nothing happens; a caller that knows better says how late it is.
  */
-export function diagnose(engine: Engine, memory: HolderMemory | null = null): Diagnosis {
-  const nowNs = engine.clock.nowNs();
+export function diagnose(
+  engine: Engine,
+  memory: HolderMemory | null = null,
+  nowNs: number = engine.clock.nowNs(),
+): Diagnosis {
   const { scheduler, kv, config } = engine;
   const audit = auditBlocks(engine, memory, FINDINGS);
   const running = scheduler.running.map((sequence) => holder(sequence, nowNs));

@@ -11,6 +11,7 @@ import {
 import type { SequenceRecord } from '../../observability/spans/index.ts';
 import { startThread } from '../thread-entry.ts';
 import { CommandWriter } from './command-wire.ts';
+import type { EngineLogLine } from './engine-debugger.ts';
 import type { EngineThreadOptions, FromEngine, ToEngine } from './engine-thread.ts';
 import { readReport } from './report-wire.ts';
 import { StatusPage } from './status-page.ts';
@@ -26,7 +27,14 @@ export interface EngineThreadLinkOptions {
   readonly nowMs: () => number;
   /** Gets what spans are made of, before the report of the same step; without it the thread keeps nothing of that. */
   readonly traced?: { records(records: readonly SequenceRecord[]): void; engineLost(): void } | null;
-  readonly onEvent?: (event: 'restarting' | 'started' | 'crashed' | 'hung', detail: string) => void;
+  /** `history`: the last steps, where the thread died of a broken law. */
+  readonly onEvent?: (
+    event: 'restarting' | 'started' | 'crashed' | 'hung',
+    detail: string,
+    history?: readonly string[],
+  ) => void;
+  /** A line that the engine's thread has for the log. */
+  readonly onLog?: (line: EngineLogLine) => void;
 }
 
 interface Live {
@@ -59,6 +67,8 @@ export class EngineThreadLink implements EngineLink {
   private restartTimer: NodeJS.Timeout | null = null;
   private readonly watch: NodeJS.Timeout;
   private progress = 0;
+  private heartbeats = 0;
+  private heartbeatMs: number;
   private progressMs: number;
   private draining = false;
   private ready: { resolve: () => void; reject: (error: Error) => void } | null = null;
@@ -67,6 +77,7 @@ export class EngineThreadLink implements EngineLink {
     this.options = options;
     this.restartDelayMs = options.restartMs;
     this.progressMs = options.nowMs();
+    this.heartbeatMs = this.progressMs;
     this.watch = setInterval(() => this.watchProgress(), WATCH_MS);
     this.watch.unref();
   }
@@ -86,6 +97,10 @@ export class EngineThreadLink implements EngineLink {
   /** No step has ended for so long while requests were here, ms; 0 while all is well. */
   get stalledMs(): number {
     return this.requests.size === 0 ? 0 : this.options.nowMs() - this.progressMs;
+  }
+
+  get silentMs(): number {
+    return this.options.nowMs() - this.heartbeatMs;
   }
 
   submit(request: EngineRequest, sink: EngineSink): void {
@@ -149,14 +164,17 @@ export class EngineThreadLink implements EngineLink {
     });
     this.worker = worker;
     let failure = 'the thread ended';
+    let history: readonly string[] = [];
     worker.on('message', (message: FromEngine) => {
       if (this.worker === worker) this.receive(message);
     });
     worker.on('error', (error) => {
       failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      // Between threads an error loses its class, not its own fields.
+      if (error instanceof Error && 'history' in error) history = error.history as readonly string[];
     });
     worker.on('exit', () => {
-      if (this.worker === worker) this.lost('crashed', failure);
+      if (this.worker === worker) this.lost('crashed', failure, history);
     });
   }
 
@@ -171,6 +189,9 @@ export class EngineThreadLink implements EngineLink {
       Atomics.notify(signals, 1);
     } else if (message.kind === 'records') {
       this.options.traced?.records(message.records);
+    } else if (message.kind === 'log') {
+      const { kind: _, ...line } = message;
+      this.options.onLog?.(line);
     } else if (message.kind === 'answer') {
       const waiting = this.answers.get(message.order);
       this.answers.delete(message.order);
@@ -195,8 +216,12 @@ export class EngineThreadLink implements EngineLink {
   /** Steps that end reset the patience; so does a report (rejections, aborts). */
   private watchProgress(): void {
     if (this.state !== 'running' && this.state !== 'draining') return;
-    const { stepsDone } = this.status;
+    const { stepsDone, heartbeats } = this.status;
     const nowMs = this.options.nowMs();
+    if (heartbeats !== this.heartbeats) {
+      this.heartbeats = heartbeats;
+      this.heartbeatMs = nowMs;
+    }
     if (stepsDone !== this.progress) {
       this.progress = stepsDone;
       this.progressMs = nowMs;
@@ -207,13 +232,13 @@ export class EngineThreadLink implements EngineLink {
   }
 
   /** The thread is gone or given up: its requests end, and another is started after a pause. */
-  private lost(how: 'crashed' | 'hung', detail: string): void {
+  private lost(how: 'crashed' | 'hung', detail: string, history: readonly string[] = []): void {
     const { worker } = this;
     this.worker = null;
     void worker?.terminate();
     // What it held is gone with it: nobody may read it as the load until the next thread is there.
     this.status.clear();
-    this.options.onEvent?.(how, detail);
+    this.options.onEvent?.(how, detail, history);
     if (this.ready !== null) {
       this.ready.reject(new Error(`the engine thread did not start: ${detail}`));
       this.ready = null;

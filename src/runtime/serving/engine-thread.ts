@@ -6,9 +6,9 @@ import {
   engineTiming,
   FaultSchedule,
   type HostFault,
+  HostFaults,
   isHostFault,
   type MemoryPlan,
-  ModelledHostTimer,
   type ModelShape,
   SimulatedBackend,
   SyntheticProbabilities,
@@ -16,17 +16,20 @@ import {
   type TimingSource,
 } from '../../backends/simulated/index.ts';
 import { type EngineConfig, VirtualClock } from '../../core/index.ts';
-import type { AdminCall, InjectedFault } from '../../gateway/engine-link.ts';
+import type { AdminCall, InjectedFault, PlantedFault } from '../../gateway/engine-link.ts';
 import { attachMetricsPage, EngineMetrics } from '../../observability/index.ts';
 import { type SequenceRecord, SpanRecorder } from '../../observability/spans/index.ts';
 import { wallNs } from '../system-clock.ts';
 import { readCommands } from './command-wire.ts';
 import { DeviceWatch } from './device-watch.ts';
+import { EngineDebugger, type EngineLogLine, watchSlowPhases } from './engine-debugger.ts';
 import { EngineHost } from './engine-host.ts';
+import { injectFault } from './inject-fault.ts';
 import { LiveTimeline } from './live-timeline.ts';
 import { Pacer } from './pacer.ts';
 import { type LogprobSource, ReportWriter } from './report-wire.ts';
 import { StatusPage } from './status-page.ts';
+import { SystemHostTimer } from './system-host-timer.ts';
 
 /** What the engine thread is started with; plain values and shared memory. */
 export interface EngineThreadOptions {
@@ -46,6 +49,8 @@ export interface EngineThreadOptions {
   readonly metrics: SharedArrayBuffer;
   /** A step that takes so many times the median is kept. */
   readonly slowStepFactor: number;
+  /** The allocation log: events kept per block (0 = off), and whether with call stacks. */
+  readonly allocationLog: { readonly eventsPerBlock: number; readonly stacks: boolean };
   /** Of the metric `engine_info`. */
   readonly labels?: Readonly<Record<string, string>>;
   /** What spans are made of is kept and sent; null: it is not. */
@@ -68,6 +73,7 @@ export type FromEngine =
   /** Of sequences that have ended, before the report that says so. */
   | { readonly kind: 'records'; readonly records: readonly SequenceRecord[] }
   | { readonly kind: 'ready' }
+  | ({ readonly kind: 'log' } & EngineLogLine)
   | { readonly kind: 'answer'; readonly order: number; readonly error: string | null; readonly value: unknown };
 
 /** Reports that the gateway has not read yet, before the engine waits for it. */
@@ -94,6 +100,9 @@ class EngineThread {
   private readonly device = new DeviceWatch();
   private readonly timeline: LiveTimeline;
   private readonly clock = new VirtualClock();
+  private readonly hostTimer = new SystemHostTimer(wallNs);
+  private readonly debugger: EngineDebugger;
+  private hangUntilNs = 0;
   private reportsSent = 0;
   private heartbeats = 0;
   private nextSampleNs = 0;
@@ -105,10 +114,49 @@ class EngineThread {
     this.pacer = new Pacer(this.clock, options.timeScale, wallNs);
     this.reports = new ReportWriter(logprobSource(options.vocabularySize));
     this.faults = new FaultSchedule(options.faults.filter((fault): fault is DeviceFault => !isHostFault(fault)));
+    const { engine: config } = options;
+    const backend = this.backend(options);
+    this.metrics = new EngineMetrics(attachMetricsPage(options.metrics), {
+      config,
+      backend,
+      labels: options.labels ?? {},
+    });
+    this.timeline = new LiveTimeline(options.slowStepFactor);
+    this.spans = options.spans ? this.recorder(config, options.spans.tokenIds) : null;
+    const log = (line: EngineLogLine) => this.send({ kind: 'log', ...line });
+    const slowPhases = watchSlowPhases(wallNs, log);
+    const listeners = [this.metrics, this.device, slowPhases, ...this.timeline.events];
+    this.host = new EngineHost({
+      config,
+      backend,
+      clock: this.clock,
+      pacer: this.pacer,
+      hostTimer: options.timing.schedulerCosts ? this.hostTimer : null,
+      reports: this.reports,
+      events: this.spans === null ? listeners : [...listeners, this.spans],
+    });
+    const { engine } = this.host;
+    this.metrics.attach(engine);
+    this.timeline.attach(engine);
+    this.spans?.attach(engine);
+    slowPhases.attach(engine);
+    const { allocationLog } = options;
+    const nowNs = () => this.pacer.nowNs();
+    this.debugger = new EngineDebugger(engine, { metrics: this.metrics, allocationLog, log, wallNs, nowNs });
+    new HostFaults(options.faults.filter(isHostFault), engine, this.clock, this.hostTimer);
+    port.on('message', (message: ToEngine) => {
+      this.receive(message);
+      this.wake();
+    });
+    this.send({ kind: 'ready' });
+    this.turn();
+  }
+
+  private backend(options: EngineThreadOptions): SimulatedBackend {
     const { engine: config, memory, model, device, tensorParallel } = options;
     // What lies between client and engine is the gateway itself.
     const { timing } = engineTiming(options.timing, model, device, { ...config, tensorParallel });
-    const backend = new SimulatedBackend({
+    return new SimulatedBackend({
       clock: this.clock,
       device,
       tensorParallel,
@@ -120,32 +168,6 @@ class EngineThread {
       faults: this.faults,
       writer: new TextWriter(options.text, options.seed, config.sequencesMax),
     });
-    this.metrics = new EngineMetrics(attachMetricsPage(options.metrics), {
-      config,
-      backend,
-      labels: options.labels ?? {},
-    });
-    this.timeline = new LiveTimeline(options.slowStepFactor);
-    this.spans = options.spans ? this.recorder(config, options.spans.tokenIds) : null;
-    const listeners = [this.metrics, this.device, ...this.timeline.events];
-    this.host = new EngineHost({
-      config,
-      backend,
-      clock: this.clock,
-      pacer: this.pacer,
-      hostTimer: options.timing.schedulerCosts ? new ModelledHostTimer() : null,
-      reports: this.reports,
-      events: this.spans === null ? listeners : [...listeners, this.spans],
-    });
-    this.metrics.attach(this.host.engine);
-    this.timeline.attach(this.host.engine);
-    this.spans?.attach(this.host.engine);
-    port.on('message', (message: ToEngine) => {
-      this.receive(message);
-      this.wake();
-    });
-    this.send({ kind: 'ready' });
-    this.turn();
   }
 
   private recorder(config: EngineConfig, tokenIds: boolean): SpanRecorder {
@@ -165,6 +187,7 @@ class EngineThread {
       for (let held = receiveMessageOnPort(this.port); held !== undefined; held = receiveMessageOnPort(this.port)) {
         this.receive(held.message);
       }
+      if (this.hangUntilNs > 0) this.hang();
       if (this.gatewayBehind()) continue;
       const ran = this.pacer.runDue();
       this.publish();
@@ -215,13 +238,38 @@ class EngineThread {
         engine.check(this.clock.nowNs());
         return null;
       case 'inject-fault':
-        this.faults.add(faultNow(order.fault, this.clock.nowNs(), (ns) => this.pacer.engineNs(ns)));
-        return null;
+        return this.inject(order.fault);
       case 'hang':
         for (;;);
+      case 'debug-state':
+      case 'debug-audit':
+      case 'debug-leaks':
+      case 'debug-flight-recorder':
+      case 'debug-block':
+        return this.debugger.answer(order);
       default:
         return this.timeline.obey(order);
     }
+  }
+
+  private inject(fault: InjectedFault): PlantedFault | null {
+    return injectFault(fault, {
+      engine: this.host.engine,
+      clock: this.clock,
+      schedule: this.faults,
+      timer: this.hostTimer,
+      engineNs: (ns) => this.pacer.engineNs(ns),
+      hangThread: (ns) => {
+        this.hangUntilNs = wallNs() + ns;
+      },
+    });
+  }
+
+  /** A thread that hangs by order, once the order is answered. */
+  private hang(): void {
+    const word = new Int32Array(new SharedArrayBuffer(4));
+    while (wallNs() < this.hangUntilNs) Atomics.wait(word, 0, 0, (this.hangUntilNs - wallNs()) / 1e6);
+    this.hangUntilNs = 0;
   }
 
   /** Waits a moment for a gateway that has many reports to read; true when it still has. */
@@ -273,21 +321,11 @@ class EngineThread {
     this.nextSampleNs = nowNs + SAMPLE_NS;
     status.set('paceErrorP99Ns', this.pacer.errorP99Ns);
     this.metrics.sample(this.clock.nowNs());
+    this.debugger.tick(nowNs);
   }
 
   private send(message: FromEngine): void {
     this.port.postMessage(message);
-  }
-}
-
-function faultNow(fault: InjectedFault, nowNs: number, engineNs: (wallNs: number) => number): DeviceFault {
-  switch (fault.kind) {
-    case 'slow':
-      return { kind: 'slow', fromNs: nowNs, toNs: nowNs + engineNs(fault.seconds * 1e9), factor: fault.factor };
-    case 'unhealthy':
-      return { kind: 'unhealthy', fromNs: nowNs, toNs: nowNs + engineNs(fault.seconds * 1e9), gpu: null };
-    default:
-      return { kind: fault.kind, atNs: nowNs, message: `injected: ${fault.kind}` };
   }
 }
 

@@ -34,9 +34,14 @@ export class Pacer {
     return this.scale === 0 ? wallDurationNs : Math.round(wallDurationNs / this.scale);
   }
 
+  /** Engine time that the wall clock gives. */
+  nowNs(): number {
+    return Math.max(this.clock.nowNs(), this.targetNs());
+  }
+
   /** Runs `task` now, at the engine time that the wall clock gives, before what is due later. */
   runNow(task: Task): void {
-    const nowNs = Math.max(this.clock.nowNs(), this.targetNs());
+    const nowNs = this.nowNs();
     const timeNs =
       this.scale === 0 ? this.clock.nowNs() : Math.min(nowNs, Math.max(this.clock.nowNs(), this.clock.nextNs()));
     this.clock.at(timeNs, PRIORITY.arrival, task);

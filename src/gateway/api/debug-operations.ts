@@ -1,0 +1,62 @@
+import type { Operation } from './openapi.ts';
+
+const ERRORS = [401, 403, 503] as const;
+
+/** The endpoints under /debug, for the person on call. */
+export const DEBUG_OPERATIONS: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/debug/state',
+    summary:
+      'Why it is stuck: queues and what they wait for, steps in flight, who holds the blocks; also while the engine hangs',
+    tag: 'admin',
+    answer: 'AdminResult',
+    errors: [401, 403],
+  },
+  {
+    method: 'post',
+    path: '/debug/audit',
+    summary: 'Compare the reference count of every KV block with the tables of live sequences',
+    tag: 'admin',
+    answer: 'AdminResult',
+    errors: ERRORS,
+  },
+  {
+    method: 'get',
+    path: '/debug/leaks',
+    summary: 'KV blocks that have not come back, by request',
+    tag: 'admin',
+    answer: 'AdminResult',
+    errors: ERRORS,
+  },
+  {
+    method: 'get',
+    path: '/debug/blocks/{block}',
+    summary: 'The allocation log of one KV block',
+    tag: 'admin',
+    answer: 'AdminResult',
+    errors: [400, ...ERRORS],
+  },
+  {
+    method: 'get',
+    path: '/debug/flight_recorder',
+    summary: 'The last steps, one line each',
+    tag: 'admin',
+    answer: 'AdminResult',
+    errors: ERRORS,
+  },
+  {
+    method: 'post',
+    path: '/debug/profile/start',
+    summary: 'Begin a capture of the CUDA profiler (needs backend cuda)',
+    tag: 'admin',
+    errors: [401, 403, 501],
+  },
+  {
+    method: 'post',
+    path: '/debug/profile/stop',
+    summary: 'End a capture of the CUDA profiler (needs backend cuda)',
+    tag: 'admin',
+    errors: [401, 403, 501],
+  },
+];

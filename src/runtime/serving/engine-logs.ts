@@ -1,0 +1,72 @@
+import type { Logger } from 'pino';
+import { debugBody, withNames } from '../../gateway/answer/debug-body.ts';
+import type { EngineLink } from '../../gateway/engine-link.ts';
+import type { RequestNames } from '../../gateway/request-names.ts';
+import type { EngineThreadLinkOptions } from './engine-thread-link.ts';
+
+/** What becomes of the engine's thread, and what it has to say, as lines of the log. */
+export function engineLogs(log: Logger, names: RequestNames): Pick<EngineThreadLinkOptions, 'onEvent' | 'onLog'> {
+  return {
+    onEvent(event, detail, history = []) {
+      const fields = history.length === 0 ? { event, detail } : { event, detail, flight_recorder: history };
+      log[event === 'started' ? 'info' : 'error'](fields, `engine ${event}`);
+    },
+    onLog({ level, message, fields }) {
+      log[level](debugBody(fields, names) as object, message);
+    },
+  };
+}
+
+/** After which it does not wait for the engine's own view: a hung thread has none. */
+const PATIENCE_MS = 2000;
+
+/** Reports once per stall why nothing goes on, when no step has ended for `stallMs` though requests are with the engine. */
+export class StallReporter {
+  private readonly link: EngineLink;
+  private readonly stallMs: number;
+  private readonly log: Logger;
+  private readonly names: RequestNames;
+  private reported = false;
+
+  constructor(link: EngineLink, stallMs: number, log: Logger, names: RequestNames) {
+    this.link = link;
+    this.stallMs = stallMs;
+    this.log = log;
+    this.names = names;
+  }
+
+  /** To be called about once a second. */
+  look(): void {
+    const { stalledMs } = this.link;
+    if (stalledMs <= this.stallMs) {
+      this.reported = false;
+      return;
+    }
+    if (this.reported) return;
+    this.reported = true;
+    this.report();
+  }
+
+  private report(): void {
+    const { link, log, names } = this;
+    const facts = { stalled_ms: Math.round(link.stalledMs), engine_silent_ms: Math.round(link.silentMs) };
+    const { runningSequences, waitingSequences, blocksUsed, blocksTotal, stepsDone } = link.status;
+    const page = debugBody({ runningSequences, waitingSequences, blocksUsed, blocksTotal, stepsDone }, names) as object;
+    let told = false;
+    const tell = (engine: object, verdict: string) => {
+      if (told) return;
+      told = true;
+      clearTimeout(timer);
+      log.error({ ...facts, ...page, ...engine }, `stalled: ${verdict}`);
+    };
+    const timer = setTimeout(() => tell({}, "the engine's thread does not answer"), PATIENCE_MS);
+    timer.unref();
+    link.admin({ call: 'debug-state' }).then(
+      (value) => {
+        const { text, ...engine } = value as { readonly text: string };
+        tell(debugBody(engine, names) as object, withNames(text, names).split('\n', 1)[0]!);
+      },
+      () => tell({}, 'the engine is not running'),
+    );
+  }
+}
