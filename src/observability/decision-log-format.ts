@@ -1,6 +1,6 @@
 /** First field of the first line of every decision log, and the version of what follows. */
 export const DECISION_LOG_FORMAT = 'twinfer-decisions';
-export const DECISION_LOG_VERSION = 1;
+export const DECISION_LOG_VERSION = 2;
 
 /** First line. `run` describes what decides the run, as plain JSON; docs/DECISION-LOG.md lists its fields. */
 export interface DecisionLogHeader {
@@ -17,16 +17,19 @@ export type BlockRange = number | readonly [first: number, last: number];
 
 /** What happened since the line before. Fields without content are left out. */
 export interface DecisionEvents {
-  arrived?: SequenceId[];
+  arrived?: [id: SequenceId, arrivalNs: number, promptTokens: number, outputTokensMax: number][];
   rejected?: [requestId: number, reason: string][];
   /**
    * In their order, which is the order of rows from then on. hitTokens: where the prefix match ended; prefixEnd: why there;
    * blocks: allocated at once. `resumed`: again, after a preemption; `swapped-in` when it is not computed again.
    */
   admitted?: [id: SequenceId, hitTokens: number, prefixEnd: string, blocks: number, again?: 'resumed' | 'swapped-in'][];
-  preempted?: [id: SequenceId, reason: string, how: 'recompute' | 'swap'][];
+  /** `by`: for whom it made room; lostTokens: to compute again. */
+  preempted?: [id: SequenceId, reason: string, how: 'recompute' | 'swap', by: SequenceId, lostTokens: number][];
   evicted?: BlockRange[];
-  finished?: [id: SequenceId, reason: string][];
+  /** First tokens, and ends, with their times. */
+  firstTokens?: [id: SequenceId, ns: number][];
+  finished?: [id: SequenceId, reason: string, ns: number, outputTokens: number][];
   /** Submissions that failed. */
   failed?: [step: number, status: string][];
 }

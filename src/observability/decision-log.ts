@@ -1,13 +1,14 @@
-import type {
-  EngineEvents,
-  FinishReason,
-  PreemptionReason,
-  RejectionReason,
-  Request,
-  Sequence,
-  StepPlan,
-  StepResult,
-  WaitReason,
+import {
+  type EngineEvents,
+  type FinishReason,
+  NONE,
+  type PreemptionReason,
+  type RejectionReason,
+  type Request,
+  type Sequence,
+  type StepPlan,
+  type StepResult,
+  type WaitReason,
 } from '../core/index.ts';
 import type {
   BlockRange,
@@ -51,6 +52,8 @@ export class DecisionLog implements EngineEvents {
 
   private events = noEvents();
   private eventCount = 0;
+  /** Sequences taken in that have no token yet. */
+  private awaitingFirst = 0;
   /** Sequences that left since the last step, which `out` need not repeat. */
   private readonly gone = new Set<Sequence>();
   private steps = 0;
@@ -65,7 +68,9 @@ export class DecisionLog implements EngineEvents {
   }
 
   received(sequence: Sequence, nowNs: number): void {
-    this.events.arrived.push(idOf(sequence));
+    const { request, promptTokens, outputTokensMax } = sequence;
+    this.events.arrived.push([idOf(sequence), request.arrivalNs, promptTokens, outputTokensMax]);
+    this.awaitingFirst++;
     this.counted(1, nowNs);
   }
 
@@ -87,8 +92,16 @@ export class DecisionLog implements EngineEvents {
     this.counted(1, nowNs);
   }
 
-  preempted(sequence: Sequence, reason: PreemptionReason, swapped: boolean, nowNs: number): void {
-    this.events.preempted.push([idOf(sequence), reason, swapped ? 'swap' : 'recompute']);
+  preempted(
+    sequence: Sequence,
+    reason: PreemptionReason,
+    swapped: boolean,
+    nowNs: number,
+    beneficiary: Sequence,
+  ): void {
+    const lostTokens = swapped ? 0 : sequence.computedTokensPeak;
+    const how = swapped ? 'swap' : 'recompute';
+    this.events.preempted.push([idOf(sequence), reason, how, idOf(beneficiary), lostTokens]);
     this.gone.add(sequence);
     this.counted(1, nowNs);
   }
@@ -136,7 +149,10 @@ export class DecisionLog implements EngineEvents {
 
   stepFinished(plan: StepPlan, result: StepResult, _startNs: number, endNs: number): void {
     this.nowNs = endNs;
-    if (result.status === 'ok') return;
+    if (result.status === 'ok') {
+      if (this.awaitingFirst > 0) this.firstTokens(plan, endNs);
+      return;
+    }
     this.events.failed.push([plan.stepId, result.status]);
     this.counted(1, endNs);
   }
@@ -147,7 +163,8 @@ export class DecisionLog implements EngineEvents {
     const reason: FinishReason = sequence.finishReason!;
     // A refusal has been noted with its reason.
     if (reason === 'rejected') return;
-    this.events.finished.push([idOf(sequence), reason]);
+    this.events.finished.push([idOf(sequence), reason, nowNs, sequence.outputTokens]);
+    if (sequence.firstTokenNs === NONE) this.awaitingFirst--;
     this.gone.add(sequence);
     this.counted(1, nowNs);
   }
@@ -157,6 +174,16 @@ export class DecisionLog implements EngineEvents {
     this.flush();
     const line: DecisionEnd = { end: true, ns: this.nowNs, steps: this.steps, ...this.takeEvents() };
     this.write(JSON.stringify(line));
+  }
+
+  private firstTokens(plan: StepPlan, endNs: number): void {
+    for (let row = 0; row < plan.rows; row++) {
+      const sequence = plan.sequences[row]!;
+      if (sequence.firstTokenNs !== endNs || plan.samples[row] === 0) continue;
+      this.awaitingFirst--;
+      this.events.firstTokens.push([idOf(sequence), endNs]);
+      this.counted(1, endNs);
+    }
   }
 
   /** Whether the plan has one token for each row of the last step, with the same drafts. */
@@ -241,7 +268,8 @@ export class DecisionLog implements EngineEvents {
 }
 
 function noEvents(): Required<DecisionEvents> {
-  return { arrived: [], rejected: [], admitted: [], preempted: [], evicted: [], finished: [], failed: [] };
+  const requests = { arrived: [], rejected: [], admitted: [], preempted: [], firstTokens: [], finished: [] };
+  return { ...requests, evicted: [], failed: [] };
 }
 
 function noRows(): Required<DecisionRows> {

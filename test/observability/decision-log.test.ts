@@ -39,13 +39,13 @@ describe('lines of a decision log', () => {
         decode: 0,
         newBlocks: 4,
         prefill: [['0.0', 16]],
-        arrived: ['0.0'],
+        arrived: [['0.0', 0, 20, 10]],
         admitted: [['0.0', 0, 'no-entry', 4]],
       },
       { step: 1, ns: 1000, decode: 0, newBlocks: 1, prefill: [['0.0', 4]] },
       // 9 tokens more, of which the 1st, 5th and 9th begin a block.
-      { step: 2, times: 9, ns: 2000, lastNs: 10_000, decode: 1, newBlocks: 3 },
-      { end: true, ns: 11_000, steps: 11, finished: [['0.0', 'length']] },
+      { step: 2, times: 9, ns: 2000, lastNs: 10_000, decode: 1, newBlocks: 3, firstTokens: [['0.0', 2000]] },
+      { end: true, ns: 11_000, steps: 11, finished: [['0.0', 'length', 11_000, 10]] },
     ]);
   });
 
@@ -87,11 +87,11 @@ describe('lines of a decision log', () => {
     const requests = [1, 2].map((stream) => one(8, 16, { stream }));
     const tight = { ...SMALL, blocksTotal: 8, capacity: 'as-needed', victim: 'tail' } as const;
     const recomputed = loggedRun({ config: tight, requests });
-    expect(only(recomputed, 'preempted').flat()[0]).toEqual(['1.0', 'memory_pressure', 'recompute']);
+    expect(only(recomputed, 'preempted').flat()[0]).toEqual(['1.0', 'memory_pressure', 'recompute', '0.0', 16]);
     expect(only(recomputed, 'head')).toContainEqual(['1.0', 'preempted-this-step']);
     expect(only(recomputed, 'evicted').flat().length).toBeGreaterThan(0);
     const swapped = loggedRun({ config: { ...tight, preemption: 'swap', hostBlocksTotal: 8 }, requests });
-    expect(only(swapped, 'preempted').flat()[0]).toEqual(['1.0', 'memory_pressure', 'swap']);
+    expect(only(swapped, 'preempted').flat()[0]).toEqual(['1.0', 'memory_pressure', 'swap', '0.0', 0]);
     expect(only(swapped, 'swapped')).toContain(1);
     const again = (run: LoggedRun) =>
       only(run, 'admitted')
@@ -106,8 +106,8 @@ describe('lines of a decision log', () => {
     const run = loggedRun({ config: { ...SMALL, blocksTotal: 30 }, requests });
     expect(only(run, 'rejected')).toEqual([[[1, 'never-fits']]]);
     expect(only(run, 'finished').flat()).toEqual([
-      ['0.0', 'length'],
-      ['2.0', 'timeout'],
+      ['0.0', 'length', 4000, 4],
+      ['2.0', 'timeout', 5500, 5],
     ]);
   });
 
@@ -263,8 +263,8 @@ describe('headers', () => {
   });
 
   it('of another version are refused', () => {
-    expect(headerMismatch(header.replace('"version":1', '"version":2'), header)).toBe(
-      'format version 2 is not known; allowed: 1',
+    expect(headerMismatch(header.replace('"version":2', '"version":1'), header)).toBe(
+      'format version 1 is not known; allowed: 2',
     );
   });
 });
