@@ -7,6 +7,7 @@ import { calibrateHostCommand } from './calibrate-host-command.ts';
 import type { CliIo } from './cli-io.ts';
 import { dashboardCommand } from './dashboard-command.ts';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts';
+import { explainCommand } from './explain-command.ts';
 import { generateCommand } from './generate-command.ts';
 import { hashKeyCommand } from './hash-key-command.ts';
 import { replayCommand } from './replay-command.ts';
@@ -84,6 +85,7 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
     replayCommand(context),
     saturateCommand(context),
     generateCommand(context),
+    explainCommand(context),
     scenariosCommand(context),
     validateScenarioCommand(context),
     calibrateCommand(context),

@@ -75,6 +75,20 @@ export interface DecisionInterlude extends DecisionEvents {
   ns: number;
 }
 
+/** Reads the first line of a log; what is wrong with it, as the end of a sentence, when it is none that can be read. */
+export function parseDecisionLogHeader(line: string | null): DecisionLogHeader | string {
+  let header: Partial<DecisionLogHeader> | null = null;
+  try {
+    const value: unknown = line === null ? null : JSON.parse(line);
+    if (typeof value === 'object') header = value;
+  } catch {
+    // No JSON: no header.
+  }
+  if (header?.format !== DECISION_LOG_FORMAT) return 'is no decision log of Twinfer';
+  if (header.version === DECISION_LOG_VERSION) return header as DecisionLogHeader;
+  return `format version ${JSON.stringify(header.version) ?? 'none'} is not known; allowed: ${DECISION_LOG_VERSION}`;
+}
+
 /** Text of the first line, without its end of line. */
 export function decisionLogHeader(run: Readonly<Record<string, unknown>>): string {
   const header: DecisionLogHeader = { format: DECISION_LOG_FORMAT, version: DECISION_LOG_VERSION, run };

@@ -1,4 +1,4 @@
-import { DECISION_LOG_FORMAT, DECISION_LOG_VERSION, type DecisionStep } from './decision-log-format.ts';
+import { type DecisionStep, parseDecisionLogHeader } from './decision-log-format.ts';
 
 /** Lines of a decision log behind its first one, without their ends; null = no more. */
 export interface LineSource {
@@ -15,14 +15,11 @@ const VALUE_CHARACTERS_MAX = 160;
  * differs, with both values. null = they are comparable.
  */
 export function headerMismatch(logHeader: string | null, runHeader: string): string | null {
-  const log = logHeader === null ? null : parsed(logHeader);
-  if (log === null || log['format'] !== DECISION_LOG_FORMAT) return 'is no decision log of Twinfer';
-  if (log['version'] !== DECISION_LOG_VERSION) {
-    return `format version ${valueText(log['version'])} is not known; allowed: ${DECISION_LOG_VERSION}`;
-  }
+  const log = parseDecisionLogHeader(logHeader);
+  if (typeof log === 'string') return log;
   const made = new Map<string, unknown>();
   const own = new Map<string, unknown>();
-  flatten(log['run'], '', made);
+  flatten(log.run, '', made);
   flatten(parsed(runHeader)!['run'], '', own);
   const fields = [...new Set([...own.keys(), ...made.keys()])].filter(
     (field) => !DESCRIPTIVE_FIELDS.has(field) && own.get(field) !== made.get(field),

@@ -13,6 +13,7 @@ import { HOST_PHASES } from './timeline-record.ts';
 
 /** Steps in flight at most, and room to spare for one that nobody saw end. */
 const PLANS = 4;
+const NEVER = Number.POSITIVE_INFINITY;
 
 /** Writes the records of steps: keeps what is known when one is planned until it has ended. */
 export class StepRecords {
@@ -81,7 +82,7 @@ export class StepRecords {
     words[at++] = engine.kv.pool.used;
     words[at++] = engine.kv.blocksCached;
     this.copyPlan(plan.stepId, words, at);
-    if (rows > 0) this.writeRows(words, at + PLAN_WORDS, plan, result.status === 'ok');
+    if (rows > 0) this.writeRows(words, at + PLAN_WORDS, plan, result.status === 'ok' ? endNs : NEVER);
   }
 
   private rowsOf(plan: StepPlan): number {
@@ -105,14 +106,15 @@ export class StepRecords {
     into.fill(NONE, at, at + PLAN_WORDS);
   }
 
-  private writeRows(words: Float64Array, from: number, plan: StepPlan, ok: boolean): void {
+  private writeRows(words: Float64Array, from: number, plan: StepPlan, endNs: number): void {
     const { prefilling, allRows } = this;
     let at = from;
     for (let row = 0; row < plan.rows; row++) {
       const sequence = plan.sequences[row]!;
       const prefills = prefilling.size > 0 && prefilling.has(sequence);
       if (!allRows && !prefills) continue;
-      const samples = ok && plan.samples[row] === 1;
+      // One that ended as the step did got no token of it.
+      const samples = plan.samples[row] === 1 && sequence.lastTokenNs === endNs;
       words[at++] = sequence.request.id;
       words[at++] = sequence.index;
       words[at++] = plan.contextTokens[row]!;
