@@ -66,6 +66,36 @@ const BOUNDARIES: Readonly<Record<string, readonly number[]>> = {
   inter_token_latency_seconds: [0.01, 0.02, 0.05, 0.1, 0.2],
 };
 
+/** Targets and alert lines of the specification: which figure of a metric should be, or must not be, on which side of what. */
+const LIMITS: readonly (readonly [name: string, kind: string, of: string, comparison: string, value: number])[] = [
+  ['scheduler_waiting_queue_size', 'warning', 'value', '>', 100],
+  ['scheduler_swapped_queue_size', 'warning', 'value', '>', 50],
+  ['scheduler_iteration_latency_seconds', 'target', 'p99', '<', 0.001],
+  ['scheduler_iteration_latency_seconds', 'warning', 'p99', '>', 0.005],
+  ['scheduler_iteration_latency_seconds', 'critical', 'p99', '>', 0.05],
+  ['scheduler_allocation_latency_seconds', 'target', 'p99', '<', 0.0001],
+  ['scheduler_phase_latency_seconds', 'warning', 'value', '>', 0.001],
+  ['scheduler_preemptions_total', 'warning', 'per-minute', '>', 5],
+  ['scheduler_preemptions_total', 'critical', 'per-minute', '>', 10],
+  ['kv_cache_utilization_ratio', 'target', 'value', '>', 0.7],
+  ['kv_cache_utilization_ratio', 'target', 'value', '<', 0.9],
+  ['kv_cache_utilization_ratio', 'warning', 'value', '>', 0.9],
+  ['kv_cache_utilization_ratio', 'warning', 'value', '>', 0.95],
+  ['kv_cache_utilization_ratio', 'critical', 'value', '>', 0.98],
+  ['prefix_cache_hit_rate', 'target', 'value', '>', 0.3],
+  ['prefix_cache_hit_rate', 'warning', 'value', '<', 0.2],
+  ['prefix_cache_evictions_total', 'warning', 'per-minute', '>', 100],
+  ['tokens_per_second', 'target', 'value', '>', 50_000],
+  ['time_to_first_token_seconds', 'target', 'p99', '<', 0.2],
+  ['time_to_first_token_seconds', 'warning', 'p99', '>', 0.3],
+  ['time_to_first_token_seconds', 'critical', 'p99', '>', 0.5],
+  ['inter_token_latency_seconds', 'target', 'p99', '<', 0.05],
+  ['speculative_acceptance_rate', 'target', 'value', '>', 0.7],
+  ['speculative_acceptance_rate', 'warning', 'value', '<', 0.5],
+  ['gpu_compute_utilization', 'target', 'value', '>', 70],
+  ['gpu_health_status', 'critical', 'value', '<', 1],
+];
+
 function find(name: string): MetricDefinition {
   const found = CATALOGUE.find((metric) => metric.name === name);
   if (found === undefined) throw new Error(`${name} is not in the catalogue`);
@@ -91,6 +121,10 @@ describe('the catalogue', () => {
 
   it.each(Object.entries(BOUNDARIES))('keeps the boundaries of %s', (name, bounds) => {
     expect(find(name).buckets).toEqual(expect.arrayContaining([...bounds]));
+  });
+
+  it.each(LIMITS)('says of %s: %s %s %s %s', (name, kind, of, comparison, value) => {
+    expect(find(name).thresholds).toContainEqual({ kind, of, comparison, value });
   });
 
   it('has ascending buckets for histograms and none for the others', () => {
