@@ -89,6 +89,7 @@ const CALLS: readonly (readonly [method: string, path: string, status: number, b
   ['post', '/admin/faults', 400, { kind: 'rain' }],
   ['get', '/debug/slow_steps', 200],
   ['post', '/debug/trace', 400],
+  ['get', '/debug/alerts', 200],
   ['get', '/debug/state', 200],
   ['post', '/debug/audit', 200],
   ['get', '/debug/leaks', 200],
