@@ -82,7 +82,7 @@ export function addRunOptions(command: Command): Command {
         .argParser(numberFlag('--span-epoch', integerRange(0, 2 ** 33)))
         .default(undefined, '1705312800, which is 2024-01-15T10:00:00Z'),
     )
-    .option('--out <dir>', 'write records, time series and report.html into this folder')
+    .option('--out <dir>', 'write records, time series, report.html and dashboard.html into this folder')
     .option('--json', 'print one JSON document instead of the table')
     .option('--quiet', 'no progress, no notes')
     .option('--fail-on-targets', 'exit with code 1 when a target of the scenario is missed');

@@ -50,9 +50,13 @@ export class MetricsObserver implements RunObserver, Task {
   private auditDueNs = AUDIT_NS;
 
   /** Of a run, with the labels that its server would have. */
-  static of(spec: RunSpec): MetricsObserver {
+  static of(spec: RunSpec, intervalSeconds: number = INTERVAL_SECONDS): MetricsObserver {
     const labels = { model: spec.model.name, version: packageVersion() };
-    return new MetricsObserver({ labels, outages: spec.faults.filter((fault) => fault.kind === 'process-down') });
+    return new MetricsObserver({
+      intervalSeconds,
+      labels,
+      outages: spec.faults.filter((fault) => fault.kind === 'process-down'),
+    });
   }
 
   constructor(options: MetricsObserverOptions = {}) {

@@ -13,9 +13,11 @@ import type { TimeSeries } from '../simulation/time-series.ts';
 import { describeRun } from './describe-run.ts';
 import { InputError } from './input-error.ts';
 import { LineReader } from './line-reader.ts';
+import { MetricsObserver } from './metrics-observer.ts';
 import { OutputFiles } from './output-files.ts';
+import { recordedDashboard } from './recorded-dashboard.ts';
 import { reportSettings } from './report-settings.ts';
-import type { OutputSpec, RunSpec, Verification } from './run-spec.ts';
+import type { OutputSpec, RunObserver, RunSpec, Verification } from './run-spec.ts';
 
 /** What a run leaves behind: files, all or none of them, and the verdict on a decision log. */
 export interface RunOutput {
@@ -23,6 +25,8 @@ export interface RunOutput {
   readonly records: RequestRecords | null;
   /** Must see every step on its own; null = no decision log is written or compared. */
   readonly decisions: EngineEvents | null;
+  /** Who else must listen to the run. */
+  readonly observers: readonly RunObserver[];
   /** Before the first event. */
   attach(engine: Engine): void;
   /** Now and then between steps: compares what has come so far. null = there is nothing to wait for. */
@@ -35,15 +39,20 @@ export interface RunOutput {
 }
 
 /**
- * Opens what `spec.output` asks for. `command` is the command line, for the report. Throws InputError for a folder or file
- * that cannot be used, and for a decision log of another run.
+ * Opens what `spec.output` asks for. `command` is the command line, for the report; `observers` are those that listen anyway, so
+ * that metrics are not kept twice. Throws InputError for a folder or file that cannot be used, and for a decision log of another
+ * run.
  */
-export async function openOutput(spec: RunSpec, command: string): Promise<RunOutput> {
+export async function openOutput(
+  spec: RunSpec,
+  command: string,
+  observers: readonly RunObserver[] = [],
+): Promise<RunOutput> {
   const files = new OutputFiles();
   let comparison: Comparison | null = null;
   try {
     const { directory, decisionLogFile, verifyFile } = spec.output;
-    const report = directory === null ? null : new ReportFolder(files, directory, spec, command);
+    const report = directory === null ? null : new ReportFolder(files, directory, spec, command, observers);
     const header = decisionLogFile === null && verifyFile === null ? '' : decisionLogHeader(describeRun(spec));
     if (verifyFile !== null) {
       comparison = new Comparison(verifyFile);
@@ -77,6 +86,7 @@ function lineWriters(
 class OpenOutput implements RunOutput {
   readonly records: RequestRecords | null;
   readonly decisions: DecisionLog | null;
+  readonly observers: readonly RunObserver[];
   private readonly files: OutputFiles;
   private readonly report: ReportFolder | null;
   private readonly comparison: Comparison | null;
@@ -91,6 +101,7 @@ class OpenOutput implements RunOutput {
     this.report = report;
     this.comparison = comparison;
     this.records = report?.records ?? null;
+    this.observers = report?.observers ?? [];
     this.decisions =
       writers.length === 0
         ? null
@@ -125,15 +136,30 @@ class OpenOutput implements RunOutput {
   }
 }
 
+/** Fine enough for a run of minutes; a day of it is 17,000 rows. */
+const DASHBOARD_INTERVAL_SECONDS = 5;
+
 /** The folder of `--out`. */
 class ReportFolder {
   readonly records: RequestRecords;
+  /** Of the dashboard's metrics, unless somebody keeps them already. */
+  readonly observers: readonly RunObserver[];
+  private readonly metrics: MetricsObserver;
   private readonly files: OutputFiles;
   private readonly directory: string;
   private readonly spec: RunSpec;
   private readonly command: string;
 
-  constructor(files: OutputFiles, directory: string, spec: RunSpec, command: string) {
+  constructor(
+    files: OutputFiles,
+    directory: string,
+    spec: RunSpec,
+    command: string,
+    observers: readonly RunObserver[],
+  ) {
+    const kept = observers.find((observer) => observer instanceof MetricsObserver);
+    this.metrics = kept ?? MetricsObserver.of(spec, DASHBOARD_INTERVAL_SECONDS);
+    this.observers = kept === undefined ? [this.metrics] : [];
     this.files = files;
     this.directory = directory;
     this.spec = spec;
@@ -157,6 +183,7 @@ class ReportFolder {
       uPlotStyle: uPlot('uPlot.min.css'),
     });
     this.add('report.html', page);
+    this.add('dashboard.html', recordedDashboard({ history: this.metrics.history, title: this.spec.scenario }));
   }
 
   private add(name: string, text: string): void {

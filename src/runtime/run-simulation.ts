@@ -37,7 +37,7 @@ const PROGRESS_NS = 100e6;
  * law of the engine or of the books is broken.
  */
 export async function runSimulation(spec: RunSpec, hooks: RunHooks = {}): Promise<RunOutcome> {
-  const output = await openOutput(spec, hooks.command ?? '');
+  const output = await openOutput(spec, hooks.command ?? '', hooks.observers);
   try {
     return await runInto(output, spec, hooks);
   } finally {
@@ -59,7 +59,7 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
     };
     const frontend = source.host === null ? null : new Frontend(source.host);
     const recorder = new RunRecorder({ gauges, digest: spec.output.digest, records: output.records, frontend });
-    const observers = hooks.observers ?? [];
+    const observers = [...(hooks.observers ?? []), ...output.observers];
     const listeners: EngineEvents[] = [recorder, ...observers.map((observer) => observer.events)];
     if (output.decisions !== null) listeners.push(output.decisions);
     const events = listeners.length === 1 ? recorder : new EventFanout(listeners);

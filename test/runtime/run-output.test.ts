@@ -33,9 +33,17 @@ describe('--out', () => {
     const { summary, files } = await ran(replay({ directory }));
     expect(summary.digest).toBe(plain.summary.digest);
     expect(files).toEqual(
-      ['requests.csv', 'timeseries.csv', 'summary.json', 'report.html'].map((name) => join(directory, name)),
+      ['requests.csv', 'timeseries.csv', 'summary.json', 'report.html', 'dashboard.html'].map((name) =>
+        join(directory, name),
+      ),
     );
-    expect(readdirSync(directory).sort()).toEqual(['report.html', 'requests.csv', 'summary.json', 'timeseries.csv']);
+    expect(readdirSync(directory).sort()).toEqual([
+      'dashboard.html',
+      'report.html',
+      'requests.csv',
+      'summary.json',
+      'timeseries.csv',
+    ]);
     expect(JSON.parse(readFileSync(files[2]!, 'utf8'))).toEqual(summary);
     const records = readFileSync(files[0]!, 'utf8').trimEnd().split('\n');
     expect(records[0]).toBe(RECORD_COLUMNS.join(','));
