@@ -10,6 +10,7 @@ const TRUST: readonly (readonly [metric: keyof StageLatencies, deviation: number
   ['ttftMean', 0.02],
   ['ttftP90', 0.03],
   ['e2eP99', 0.12],
+  ['ttftP99', 0.2],
 ];
 
 /** The stages of one model count as at most this many: repeats of a configuration say little about other models. */

@@ -4,18 +4,19 @@ import {
   type DeviceProfile,
   deviceSpec,
   type EngineHostProfile,
-  engineTiming,
   type MemoryPlan,
   type ModelShape,
+  type PredictionRegime,
   planMemory,
-  SimulatedBackend,
-  samplesWithFilters,
+  type TimingModel,
 } from '../backends/simulated/index.ts';
-import { Engine, engineConfig, PRIORITY, Request, type Sequence, type TokenSink, VirtualClock } from '../core/index.ts';
-import { Frontend } from '../simulation/frontend.ts';
+import { type Engine, PRIORITY, Request, type Sequence, type TokenSink, type VirtualClock } from '../core/index.ts';
+import type { Frontend } from '../simulation/frontend.ts';
 import { exponential, uniformSource } from '../simulation/random.ts';
 import { type PromptSource, sharedPrefixPrompts } from '../simulation/shared-prefix.ts';
 import type { MeasuredRun, StageLatencies } from './serving-measurement.ts';
+import { SimulatedServer } from './simulated-server.ts';
+import { stageRegime } from './stage-regime.ts';
 import { WeightedTimes } from './weighted-times.ts';
 
 /**
@@ -38,6 +39,7 @@ export interface PredictedStage {
   readonly preemptions: number;
   /** More requests wait at the end of the stage's arrivals than a full batch: the queue grew. */
   readonly saturated: boolean;
+  readonly regime: PredictionRegime;
 }
 
 export interface ServingRunOptions {
@@ -61,11 +63,15 @@ export class ServingTarget {
   readonly operators: DeviceOperators;
   readonly memory: MemoryPlan;
   readonly profile: DeviceProfile;
+  readonly blockSize = BLOCK_SIZE;
+  /** Mean length of the prompts as the server counts them. */
+  readonly promptTokens: number;
 
   /** Throws ModelError for a model that nobody knows, MemoryError for one that does not fit. */
   constructor(run: MeasuredRun, profile: DeviceProfile) {
     this.run = run;
     this.profile = profile;
+    this.promptTokens = Math.round(run.promptTokensMean ?? (run.systemPromptTokens + run.questionTokens) * RETOKENISED);
     this.model = catalogueModel(run.model, run.fp8 ? { weights: 'fp8' } : {});
     const sizes = {
       tensorParallel: run.tensorParallel,
@@ -98,10 +104,11 @@ class Client implements TokenSink {
   private readonly target: ServingTarget;
   private readonly frontend: Frontend;
   private readonly seed: number;
-  private readonly clock = new VirtualClock();
+  private readonly clock: VirtualClock;
   private readonly engine: Engine;
   private readonly prompts: PromptSource;
   private readonly users: number;
+  private readonly steady: TimingModel;
   private sent = 0;
   private running = 0;
   private sentNs: number[] = [];
@@ -114,40 +121,16 @@ class Client implements TokenSink {
   private stages = 0;
 
   constructor(target: ServingTarget, host: EngineHostProfile, { seed }: ServingRunOptions) {
-    const { run, profile, memory, operators } = target;
+    const { run } = target;
     this.target = target;
-    this.frontend = new Frontend(host);
     this.seed = seed;
     this.users = run.groups * run.usersPerGroup;
-    const device = deviceSpec(profile.device);
-    const source = { profile, host, samplingFilters: samplesWithFilters(run.model), schedulerCosts: false };
-    const { timing } = engineTiming(source, target.model, device, {
-      tensorParallel: run.tensorParallel,
-      blockSize: BLOCK_SIZE,
-      tokensPerStepMax: run.tokensPerStepMax,
-      sequencesMax: run.sequencesMax,
-      operators,
-    });
-    const config = engineConfig('vllm-v1', {
-      blockSize: BLOCK_SIZE,
-      blocksTotal: memory.blocksTotal,
-      sequencesMax: run.sequencesMax,
-      tokensPerStepMax: run.tokensPerStepMax,
-      modelLenMax: target.model.positionsMax,
-    });
-    const backend = new SimulatedBackend({
-      clock: this.clock,
-      device,
-      tensorParallel: run.tensorParallel,
-      memory,
-      timing,
-      stepsInFlight: config.stepsInFlight,
-      stepsMax: 1,
-      acceptance: null,
-      faults: null,
-    });
-    this.engine = new Engine({ config, backend, clock: this.clock });
-    this.prompts = promptsOf(run, seed);
+    const server = new SimulatedServer({ ...target, ...run, repository: run.model, model: target.model }, host);
+    this.clock = server.clock;
+    this.engine = server.engine;
+    this.frontend = server.frontend;
+    this.steady = server.steady;
+    this.prompts = promptsOf(target, seed);
   }
 
   stage(ratePerSecond: number, seconds: number, share: number): PredictedStage {
@@ -177,6 +160,7 @@ class Client implements TokenSink {
       coldRequests: cold,
       preemptions: this.preemptions,
       saturated,
+      regime: stageRegime(this.target, this.steady, ratePerSecond, all, cold),
     };
   }
 
@@ -225,9 +209,8 @@ class Client implements TokenSink {
   }
 }
 
-function promptsOf(run: MeasuredRun, seed: number): PromptSource {
-  const mean = Math.round(run.promptTokensMean ?? (run.systemPromptTokens + run.questionTokens) * RETOKENISED);
-  const question = mean - run.systemPromptTokens;
+function promptsOf({ run, promptTokens }: ServingTarget, seed: number): PromptSource {
+  const question = promptTokens - run.systemPromptTokens;
   return sharedPrefixPrompts(
     {
       kind: 'shared-prefix',

@@ -1,4 +1,5 @@
-import type { EngineHostProfile } from '../backends/simulated/index.ts';
+import type { EngineHostProfile, HostResidual, PredictionRegime } from '../backends/simulated/index.ts';
+import { predictionHalfWidth } from '../simulation/prediction-intervals.ts';
 import { quantile } from './residuals.ts';
 import type { MeasuredRun, MeasuredStage, StageLatencies } from './serving-measurement.ts';
 import { type PredictedStage, predictStages, type ServingTarget } from './serving-run.ts';
@@ -24,7 +25,9 @@ export interface ValidatedStage {
   readonly predictedMs: StageLatencies | null;
   /** predicted / measured - 1. */
   readonly errors: Readonly<Record<ValidatedMetric, number>> | null;
-  /** Half-widths of the 90 % intervals, as ratios of the prediction; null where there are too few residuals. */
+  /** What its error depends on; null of a skipped one. */
+  readonly regime: PredictionRegime | null;
+  /** Half-widths h of the 90 % intervals, prediction / (1 + h) to prediction (1 + h); null where there are too few residuals. */
   readonly halfWidths: Readonly<Record<ValidatedMetric, number | null>> | null;
 }
 
@@ -43,13 +46,6 @@ export interface MetricSummary {
 
 export type ValidationSummary = Readonly<Record<ValidatedMetric | 'ttftP99Warm' | 'ttftP99Cold', MetricSummary>>;
 
-/** Errors of held-out stages, from which intervals are made: by model, so that a model's own do not judge it. */
-export interface HeldOutError {
-  readonly model: string;
-  readonly cold: boolean;
-  readonly errors: Readonly<Record<ValidatedMetric, number>>;
-}
-
 /** Every stage of a run through the engine. */
 export function validateRun(target: ServingTarget, host: EngineHostProfile, seed: number): ValidatedStage[] {
   const predicted = predictStages(target, host, { seed, share: 1 });
@@ -63,28 +59,55 @@ export function skippedRun(run: MeasuredRun, reason: string): ValidatedStage[] {
     status: 'skipped',
     reason,
     cold: false,
+    regime: null,
     predictedMs: null,
     errors: null,
     halfWidths: null,
   }));
 }
 
-/**
- * The stages with 90 % intervals from errors of models other than their own, cold and warm stages apart: split conformal prediction (Vovk et
- * al., "Algorithmic Learning in a Random World"), the ceil(0.9 (n + 1))-th smallest absolute error. Fewer than 9 of a kind give none.
- */
-export function withIntervals(stages: readonly ValidatedStage[], heldOut: readonly HeldOutError[]): ValidatedStage[] {
+/** The stages with 90 % intervals from errors of models other than their own. */
+export function withIntervals(stages: readonly ValidatedStage[], heldOut: readonly HostResidual[]): ValidatedStage[] {
   return stages.map((stage) => {
-    if (stage.errors === null) return stage;
-    const others = heldOut.filter((entry) => entry.cold === stage.cold && entry.model !== stage.model);
-    const halfWidths = byMetric((metric) => conformal(others.map((entry) => Math.abs(entry.errors[metric]))));
-    return { ...stage, halfWidths };
+    const { errors, regime, model } = stage;
+    if (errors === null || regime === null) return stage;
+    const others = heldOut.filter((entry) => entry.model !== model);
+    return { ...stage, halfWidths: byMetric((metric) => predictionHalfWidth(others, regime, metric)) };
   });
 }
 
-/** Errors of stages that were predicted without their model. */
-export function heldOutErrors(stages: readonly ValidatedStage[]): HeldOutError[] {
-  return stages.flatMap(({ model, cold, errors }) => (errors === null ? [] : [{ model, cold, errors }]));
+/** Errors of stages that were predicted without their model, as a host profile keeps them. */
+export function heldOutErrors(stages: readonly ValidatedStage[]): HostResidual[] {
+  return stages.flatMap(({ model, regime, errors }) =>
+    errors === null || regime === null
+      ? []
+      : [{ model, ...regime, errors: byMetric((metric) => Math.round(errors[metric] * 1e4) / 1e4) }],
+  );
+}
+
+/** A stage and the mean of it that is farthest off. */
+export interface WorstStage {
+  readonly run: string;
+  readonly model: string;
+  readonly workload: string;
+  readonly stage: number;
+  readonly ratePerSecond: number;
+  readonly metric: 'e2eMean' | 'ttftMean' | 'tpotMean';
+  readonly error: number;
+}
+
+/** Stages by their farthest mean, the worst first; as ratios, so that half as much counts like twice as much. */
+export function worstStages(stages: readonly ValidatedStage[], count: number): WorstStage[] {
+  const distance = (error: number) => Math.abs(Math.log1p(error));
+  return stages
+    .flatMap(({ run, model, workload, stage, ratePerSecond, errors }): WorstStage[] => {
+      if (errors === null) return [];
+      const metrics = ['e2eMean', 'ttftMean', 'tpotMean'] as const;
+      const metric = metrics.reduce((far, each) => (distance(errors[each]) > distance(errors[far]) ? each : far));
+      return [{ run, model, workload, stage, ratePerSecond, metric, error: errors[metric] }];
+    })
+    .sort((a, b) => distance(b.error) - distance(a.error))
+    .slice(0, count);
 }
 
 export function validationSummary(stages: readonly ValidatedStage[]): ValidationSummary {
@@ -99,7 +122,8 @@ export function validationSummary(stages: readonly ValidatedStage[]): Validation
 
 function compared(run: MeasuredRun, stage: MeasuredStage, predicted: PredictedStage): ValidatedStage {
   const { latencies } = predicted;
-  const about = { ...head(run, stage), cold: predicted.coldRequests > 0, halfWidths: null };
+  const { regime } = predicted;
+  const about = { ...head(run, stage), cold: predicted.coldRequests > 0, regime, halfWidths: null };
   if (predicted.saturated) {
     const reason = `more arrives than ${run.hardware} x ${run.tensorParallel} serves: the queue grows as long as the load lasts`;
     return { ...about, status: 'saturated', reason, predictedMs: null, errors: null };
@@ -130,10 +154,9 @@ function byMetric<T>(of: (metric: ValidatedMetric) => T): Readonly<Record<Valida
   return Object.fromEntries(VALIDATED_METRICS.map((metric) => [metric, of(metric)])) as Record<ValidatedMetric, T>;
 }
 
-function conformal(errors: number[]): number | null {
-  errors.sort((a, b) => a - b);
-  const rank = Math.ceil(0.9 * (errors.length + 1));
-  return rank > errors.length ? null : errors[rank - 1]!;
+/** Whether the truth lies inside of an interval of this half-width. */
+function covered(error: number, halfWidth: number): boolean {
+  return Math.abs(Math.log1p(error)) <= Math.log1p(halfWidth);
 }
 
 function metricSummary(stages: readonly ValidatedStage[], metric: ValidatedMetric): MetricSummary {
@@ -142,7 +165,7 @@ function metricSummary(stages: readonly ValidatedStage[], metric: ValidatedMetri
   const absolute = errors.map(Math.abs).sort((a, b) => a - b);
   const banded = used.filter((stage) => stage.halfWidths !== null && stage.halfWidths[metric] !== null);
   const widths = banded.map((stage) => stage.halfWidths![metric]!).sort((a, b) => a - b);
-  const inside = banded.filter((stage) => Math.abs(stage.errors![metric]) <= stage.halfWidths![metric]!).length;
+  const inside = banded.filter((stage) => covered(stage.errors![metric], stage.halfWidths![metric]!)).length;
   const some = absolute.length > 0;
   return {
     medianAbsError: some ? quantile(absolute, 0.5) : Number.NaN,

@@ -27,14 +27,16 @@ Examples:
       const pass = (done: number, configurations: number) => {
         context.io.stderr.write(`${done} of ${configurations} configurations\n`);
       };
-      const profile = calibrateHost(files, options.engine, options.date, { pass });
       const output = new OutputFiles();
       try {
-        output.create('--output', options.output).write(`${JSON.stringify(profile, null, 2)}\n`);
+        // Before the fit: whoever waits for minutes wants to keep what comes out.
+        const written = output.create('--output', options.output);
+        const text = `${JSON.stringify(calibrateHost(files, options.engine, options.date, { pass }), null, 2)}\n`;
+        written.write(text);
         output.commit();
+        context.io.stdout.write(text);
       } finally {
         output.abandon();
       }
-      context.io.stdout.write(`${JSON.stringify(profile, null, 2)}\n`);
     });
 }

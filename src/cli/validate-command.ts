@@ -1,6 +1,12 @@
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import type { MetricSummary, ValidatedStage, ValidationSummary } from '../calibration/serving-validation.ts';
+import type { LoopSummary } from '../calibration/closed-loop-validation.ts';
+import type {
+  MetricSummary,
+  ValidatedStage,
+  ValidationSummary,
+  WorstStage,
+} from '../calibration/serving-validation.ts';
 import { validationPage } from '../calibration/validation-page.ts';
 import { bundledHostProfile, readHostProfile } from '../runtime/host-profile-file.ts';
 import { OutputFiles } from '../runtime/output-files.ts';
@@ -21,7 +27,7 @@ const SEED = 1;
 export function validateCommand(context: CliContext): Command {
   return new Command('validate')
     .description('Run measured serving stages through the twin and say how far off it is')
-    .argument('<csv...>', 'measurements of inference-perf runs, one row a stage')
+    .argument('<csv...>', 'measurements of inference-perf runs, one row a stage; or of closed loops (aiconfigurator)')
     .option('--host <file>', 'engine host profile (default: the bundled one of vLLM 0.15)')
     .option('--leave-one-model-out', 'predict each model with a host fitted without it; takes minutes')
     .option('--html <file>', 'write a page with plots of predicted against measured')
@@ -54,8 +60,38 @@ function writePage(path: string, page: string): void {
   }
 }
 
-function text({ stages, summary, wallSeconds }: ServingValidation): string {
-  return `${stageTable(stages)}\n\n${summaryTable(summary)}\n\n${stages.length} stages in ${wallSeconds.toFixed(1)} s\n`;
+function text({ stages, summary, worst, closedLoopSummary, wallSeconds }: ServingValidation): string {
+  const parts: string[] = [];
+  if (stages.length > 0) parts.push(stageTable(stages), summaryTable(summary), worstTable(worst));
+  if (closedLoopSummary.length > 0) parts.push(loopTable(closedLoopSummary));
+  const loops = closedLoopSummary.reduce((sum, { count }) => sum + count, 0);
+  parts.push(`${stages.length} stages and ${loops} closed loops in ${wallSeconds.toFixed(1)} s`);
+  return `${parts.join('\n\n')}\n`;
+}
+
+function worstTable(worst: readonly WorstStage[]): string {
+  const table = new Table({ ...PLAIN_TABLE, head: ['the worst: model', 'load', 'rate/s', 'farthest mean', 'error'] });
+  for (const { model, workload, stage, ratePerSecond, metric, error } of worst) {
+    table.push([model.replace(/^.*\//, ''), `${workload} ${stage}`, String(ratePerSecond), metric, signed(error)]);
+  }
+  return table.toString();
+}
+
+function loopTable(summaries: readonly LoopSummary[]): string {
+  const head = ['closed loops: engine', 'model', 'rows', 'TTFT error', 'TTFT bias', 'TPOT error', 'TPOT bias'];
+  const table = new Table({ ...PLAIN_TABLE, head });
+  for (const { backend, model, fp8, count, ttftMean, tpotMean } of summaries) {
+    table.push([
+      backend,
+      `${model.replace(/^.*\//, '')}${fp8 ? ' fp8' : ''}`,
+      String(count),
+      percent(ttftMean.medianAbsError),
+      signed(ttftMean.bias),
+      percent(tpotMean.medianAbsError),
+      signed(tpotMean.bias),
+    ]);
+  }
+  return table.toString();
 }
 
 function stageTable(stages: readonly ValidatedStage[]): string {

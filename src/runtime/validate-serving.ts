@@ -9,6 +9,13 @@ import {
   ModelError,
   PROFILED_DEVICES,
 } from '../backends/simulated/index.ts';
+import { closedLoopMeasurements, isClosedLoop } from '../calibration/closed-loop-measurement.ts';
+import {
+  type LoopSummary,
+  loopSummaries,
+  type ValidatedLoop,
+  validateLoops,
+} from '../calibration/closed-loop-validation.ts';
 import { HostFit, type HostFitHooks } from '../calibration/fit-host.ts';
 import { type MeasuredRun, measuredRuns } from '../calibration/serving-measurement.ts';
 import { ServingTarget } from '../calibration/serving-run.ts';
@@ -19,7 +26,9 @@ import {
   type ValidationSummary,
   validateRun,
   validationSummary,
+  type WorstStage,
   withIntervals,
+  worstStages,
 } from '../calibration/serving-validation.ts';
 import { bundledDeviceProfile } from './device-profile-file.ts';
 import { withPath } from './input-error.ts';
@@ -31,7 +40,16 @@ export interface ServingValidation {
   readonly wallSeconds: number;
   readonly stages: readonly ValidatedStage[];
   readonly summary: ValidationSummary;
+  /** The ten worst, by their farthest mean. */
+  readonly worst: readonly WorstStage[];
+  /** Servers that a fixed number of clients asked; empty without a file of such. */
+  readonly closedLoops: readonly ValidatedLoop[];
+  /** By backend and model. The host profile is of one engine: what others are off by is how their hosts differ. */
+  readonly closedLoopSummary: readonly LoopSummary[];
 }
+
+const WORST = 10;
+const SEED = 1;
 
 export interface ValidateServingOptions {
   readonly files: readonly string[];
@@ -50,52 +68,79 @@ interface Loaded {
 export function validateServing(options: ValidateServingOptions, hooks: HostFitHooks = {}): ServingValidation {
   const startNs = wallNs();
   const { host, seed, leaveOneModelOut } = options;
-  const runs = readRuns(options.files);
+  const files = readFiles(options.files);
+  const runs = measuredRuns(files.filter(({ text }) => !isClosedLoop(text)));
   const { targets, skipped } = load(runs);
   const fit = leaveOneModelOut ? new HostFit([...targets.values()], host, hooks) : null;
-  const hosts = new Map<string, EngineHostProfile>();
-  const hostOf = (model: string) => {
-    if (fit === null) return host;
-    const known = hosts.get(model) ?? fit.solve(model);
-    hosts.set(model, known);
-    return known;
-  };
-  const stages = runs.flatMap((run) => {
-    const target = targets.get(run);
-    return target === undefined ? skippedRun(run, skipped.get(run)!) : validateRun(target, hostOf(run.model), seed);
-  });
-  const banded = fit === null ? stages : withIntervals(stages, heldOutErrors(stages));
+  const compared = validated(runs, targets, skipped, fit === null ? () => host : hostsWithout(fit), seed);
+  const stages = withIntervals(compared, fit === null ? host.residuals : heldOutErrors(compared));
+  const closedLoops = validateLoops(
+    files.filter(({ text }) => isClosedLoop(text)).flatMap(({ file, text }) => closedLoopMeasurements(file, text)),
+    bundledDeviceProfile(deviceSpec('H100-SXM').name)!,
+    host,
+  );
   return {
     leaveOneModelOut,
     seed,
     wallSeconds: (wallNs() - startNs) / 1e9,
-    stages: banded,
-    summary: validationSummary(banded),
+    stages,
+    summary: validationSummary(stages),
+    worst: worstStages(stages, WORST),
+    closedLoops,
+    closedLoopSummary: loopSummaries(closedLoops),
   };
 }
 
-/** The host profile that the measurements of `files` give. */
+function validated(
+  runs: readonly MeasuredRun[],
+  targets: ReadonlyMap<MeasuredRun, ServingTarget>,
+  skipped: ReadonlyMap<MeasuredRun, string>,
+  hostOf: (model: string) => EngineHostProfile,
+  seed: number,
+): ValidatedStage[] {
+  return runs.flatMap((run) => {
+    const target = targets.get(run);
+    return target === undefined ? skippedRun(run, skipped.get(run)!) : validateRun(target, hostOf(run.model), seed);
+  });
+}
+
+/** The fit without each model, made once. */
+function hostsWithout(fit: HostFit): (model: string) => EngineHostProfile {
+  const hosts = new Map<string, EngineHostProfile>();
+  return (model) => {
+    const host = hosts.get(model) ?? fit.solve(model);
+    hosts.set(model, host);
+    return host;
+  };
+}
+
+/** The host profile that the measurements of `files` give, with the errors of every model's stages by the fit without it. */
 export function calibrateHost(
   files: readonly string[],
   engine: string,
   createdOn: string,
   hooks: HostFitHooks = {},
 ): EngineHostProfile {
-  const { targets } = load(readRuns(files));
+  const runs = measuredRuns(readFiles(files));
+  const { targets, skipped } = load(runs);
   const sources = files.map((file) => {
     const bytes = withPath('measurements', file, () => readFileSync(file));
     return `${basename(file)} sha256:${createHash('sha256').update(bytes).digest('hex')}`;
   });
-  return new HostFit([...targets.values()], { engine, createdOn, sources }, hooks).solve();
+  const fit = new HostFit([...targets.values()], { engine, createdOn, sources }, hooks);
+  return { ...fit.solve(), residuals: heldOutErrors(validated(runs, targets, skipped, hostsWithout(fit), SEED)) };
 }
 
-function readRuns(files: readonly string[]): MeasuredRun[] {
-  return measuredRuns(
-    files.map((file) => ({
-      file: basename(file),
-      text: withPath('measurements', file, () => readFileSync(file, 'utf8')),
-    })),
-  );
+interface NamedText {
+  readonly file: string;
+  readonly text: string;
+}
+
+function readFiles(files: readonly string[]): NamedText[] {
+  return files.map((file) => ({
+    file: basename(file),
+    text: withPath('measurements', file, () => readFileSync(file, 'utf8')),
+  }));
 }
 
 function load(runs: readonly MeasuredRun[]): Loaded {

@@ -1,9 +1,9 @@
 import type { HostResidual, PredictedMetric, PredictionRegime } from '../backends/simulated/index.ts';
 
 /** Share of the truths that an interval holds. */
-const INTERVAL_COVERAGE = 0.9;
-/** Fewer errors than this allow no interval: ceil(0.9 (n + 1)) must not exceed n. */
-const RESIDUALS_MIN = 9;
+export const INTERVAL_COVERAGE = 0.9;
+/** Fewer errors than this allow no interval: a tenth of them would be less than one. */
+export const RESIDUALS_MIN = 9;
 
 /** Bounds of a figure. */
 export interface PredictionInterval {
@@ -12,35 +12,41 @@ export interface PredictionInterval {
 }
 
 /**
- * Half-width of the 90 % interval of a figure, as a ratio h: the truth lies between prediction / (1 + h) and prediction * (1 + h). Weighted split
- * conformal prediction (R. Tibshirani et al., "Conformal Prediction Under Covariate Shift", 2019): errors of held-out stages count by how like
- * the regime of the prediction theirs is, the prediction itself counts as one more that may be off by anything. The weights are made flatter until
- * enough of them are left, so that a regime nobody measured gets the errors of all. null: too few errors.
+ * Half-width of the 90 % interval of a figure, as a ratio h: the truth lies between prediction / (1 + h) and prediction * (1 + h). The 0.9 quantile of
+ * the errors of held-out stages, each weighted by how like the regime of the prediction its own is (R. Tibshirani et al., "Conformal Prediction
+ * Under Covariate Shift", 2019, without the correction for few errors: one outlier would be the width of everything), linear between errors at
+ * the middles of their weights (A. Hazen). Only ratios of weights count, so a regime that nobody measured gets the errors of those least unlike it.
+ * null: too few errors.
  */
 export function predictionHalfWidth(
   residuals: readonly HostResidual[],
   regime: PredictionRegime,
   metric: PredictedMetric,
 ): number | null {
-  const errors = residuals
-    .filter((residual) => residual.errors[metric] !== undefined)
-    .map((residual) => ({
+  const known = residuals.filter((residual) => residual.errors[metric] !== undefined);
+  if (known.length < RESIDUALS_MIN) return null;
+  const distances = known.map((residual) => regimeDistance(residual, regime));
+  const nearest = Math.min(...distances);
+  const errors = known
+    .map((residual, i) => ({
       // Symmetric in ratios: twice as much is as far off as half as much.
-      size: Math.exp(Math.abs(Math.log1p(residual.errors[metric]!))) - 1,
-      distance: regimeDistance(residual, regime),
+      size: Math.abs(Math.log1p(residual.errors[metric]!)),
+      weight: Math.exp(nearest - distances[i]!),
     }))
     .sort((a, b) => a.size - b.size);
-  if (errors.length < RESIDUALS_MIN) return null;
-  for (let width = 1; ; width *= 1.5) {
-    const weights = errors.map(({ distance }) => Math.exp(-distance / width));
-    const needed = INTERVAL_COVERAGE * (sum(weights) + 1);
-    let reached = 0;
-    for (const [index, { size }] of errors.entries()) {
-      reached += weights[index]!;
-      // A hair's breadth for the rounding of the sums.
-      if (reached >= needed - 1e-9) return size;
+  const wanted = INTERVAL_COVERAGE * sum(errors.map(({ weight }) => weight));
+  let reached = 0;
+  let below = { size: 0, middle: 0 };
+  for (const { size, weight } of errors) {
+    const middle = reached + weight / 2;
+    if (middle >= wanted) {
+      const share = (wanted - below.middle) / (middle - below.middle);
+      return Math.expm1(below.size + share * (size - below.size));
     }
+    below = { size, middle };
+    reached += weight;
   }
+  return Math.expm1(below.size);
 }
 
 export function predictionInterval(value: number, halfWidth: number): PredictionInterval {

@@ -4,6 +4,7 @@ import {
   type ValidatedStage,
   validationSummary,
   withIntervals,
+  worstStages,
 } from '../../src/calibration/serving-validation.ts';
 
 const MS = { e2eMean: 100, e2eP99: 100, ttftMean: 100, ttftP90: 100, ttftP99: 100, tpotMean: 100 };
@@ -20,6 +21,7 @@ function stage(model: string, error: number | null, cold = false): ValidatedStag
     status: error === null ? 'saturated' : 'compared',
     reason: error === null ? 'the queue grows' : null,
     cold,
+    regime: { load: 0.5, cold, tensorParallel: 1, family: 'dense', weightFormat: 'bf16', extrapolations: 0 },
     measuredMs: MS,
     predictedMs: error === null ? null : MS,
     errors:
@@ -50,13 +52,34 @@ describe('withIntervals', () => {
   it('takes the width from other models alone', () => {
     const stages = [stage('own', 0.5), stage('own', 0.09), ...others];
     const banded = withIntervals(stages, heldOutErrors(stages));
-    // ceil(0.9 * 11) = the tenth of 10 errors.
-    expect(banded[0]!.halfWidths!.e2eMean).toBe(0.1);
+    // Of 10 equal weights, 9 lie half-way between the middles of the ninth and the tenth.
+    expect(banded[0]!.halfWidths!.e2eMean).toBeCloseTo(Math.sqrt(1.09 * 1.1) - 1, 10);
     expect(validationSummary(banded.slice(0, 2)).e2eMean.coverage).toBe(0.5);
   });
 
-  it('gives none from fewer than nine errors of the same kind, cold or warm', () => {
-    const stages = [stage('own', 0.1, true), ...others];
+  it('gives none from fewer than nine errors', () => {
+    const stages = [stage('own', 0.1), ...others.slice(0, 8)];
     expect(withIntervals(stages, heldOutErrors(stages))[0]!.halfWidths!.e2eMean).toBeNull();
+  });
+
+  it('is as wide upwards as downwards in ratios: half as much is as far off as twice as much', () => {
+    const wide = Array.from({ length: 12 }, () => stage('other', 1));
+    const [low, high, far] = withIntervals(
+      [stage('own', -0.49), stage('own', 0.99), stage('own', -0.51), ...wide],
+      [...heldOutErrors(wide)],
+    );
+    const inside = (each: ValidatedStage) => validationSummary([each]).e2eMean.coverage;
+    expect([low!, high!, far!].map(inside)).toEqual([1, 1, 0]);
+  });
+});
+
+describe('worstStages', () => {
+  it('are those whose mean is farthest off as a ratio, with the mean that is', () => {
+    const half = { ...stage('half', 0), errors: { ...stage('half', 0).errors!, ttftMean: -0.5 } };
+    const worst = worstStages([stage('good', 0.01), stage('more', 0.6), half, stage('saturated', null)], 2);
+    expect(worst.map(({ model, metric, error }) => [model, metric, error])).toEqual([
+      ['half', 'ttftMean', -0.5],
+      ['more', 'e2eMean', 0.6],
+    ]);
   });
 });

@@ -137,6 +137,7 @@ export class CalibratedTimingModel implements TimingModel {
     const { operators, scale, layers } = this;
     const { gemm, gemmFloor, allReduce, elementwise } = operators;
     const launchNs = host?.perKernelNs ?? operators.profile.elementwise.floorNs;
+    const experts = operators.shape.weightFormat === 'fp8' ? scale.moeFp8 : scale.moe;
     const parallel = operators.shard.tensorParallel > 1;
     const step = host === null ? 0 : host.perStepNs + (parallel ? host.perStepTensorParallelNs : 0);
     const waits = operators.allReduces * (host?.perCollectiveNs ?? 0);
@@ -148,7 +149,7 @@ export class CalibratedTimingModel implements TimingModel {
       linear[tokens] =
         fixed +
         Math.max(gemm[padded]! * scale.gemm, gemmFloor[padded]!) +
-        operators.expertNs(padded, scale.moe, host?.routeSkew ?? 0) +
+        operators.expertNs(padded, experts, host?.routeSkew ?? 0) +
         allReduce[padded]! * scale.allReduce +
         elementwise[padded]! * scale.elementwise +
         (tokens > this.captureTokens ? eager : 0);

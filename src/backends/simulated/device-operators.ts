@@ -20,7 +20,12 @@ interface Linear {
   readonly n: number;
   readonly k: number;
   readonly format: WeightFormat;
+  /** Of a shared expert: runs beside the routed ones, so that of few tokens only the reading of its weights is left. */
+  readonly beside?: boolean;
 }
+
+/** vLLM 0.15, `VLLM_SHARED_EXPERTS_STREAM_TOKEN_THRESHOLD`: a shared expert has a stream of its own up to here. */
+const BESIDE_TOKENS_MAX = 256;
 
 const PENALTY_KERNELS = 14;
 
@@ -123,14 +128,15 @@ export class DeviceOperators {
     return times;
   }
 
-  private addLinear({ what, n, k, format }: Linear, extrapolations: string[]): void {
+  private addLinear({ what, n, k, format, beside }: Linear, extrapolations: string[]): void {
     const { profile, shape, tokensMax } = this;
     const times = new GemmTimes(profile.gemm[format], profile.peaks, format);
     if (times.extrapolates(n, k)) extrapolations.push(`${what}: ${n} x ${k} lies beyond the GEMM table`);
     const byRows = times.byRows(n, k, tokensMax, format === 'bf16' ? profile.coldGemm : null);
     for (let tokens = 1; tokens <= tokensMax; tokens++) {
-      this.gemm[tokens]! += shape.layers * byRows[tokens]!;
-      this.gemmFloor[tokens]! += shape.layers * gemmFloorNs(profile.peaks, format, tokens, n, k);
+      const floor = gemmFloorNs(profile.peaks, format, tokens, n, k);
+      this.gemm[tokens]! += shape.layers * (beside && tokens <= BESIDE_TOKENS_MAX ? floor : byRows[tokens]!);
+      this.gemmFloor[tokens]! += shape.layers * floor;
     }
   }
 
@@ -203,9 +209,10 @@ function layerLinears(shape: ModelShape, shard: ModelShard): readonly Linear[] {
   ];
   if (shape.experts !== null) linears.push({ what: 'router', n: shape.experts.count, k: hidden, format: 'bf16' });
   if (shard.intermediateSize > 0) {
+    const beside = shape.experts !== null;
     linears.push(
-      { what: 'gate and up', n: 2 * shard.intermediateSize, k: hidden, format: shape.weightFormat },
-      { what: 'down', n: hidden, k: shard.intermediateSize, format: shape.weightFormat },
+      { what: 'gate and up', n: 2 * shard.intermediateSize, k: hidden, format: shape.weightFormat, beside },
+      { what: 'down', n: hidden, k: shard.intermediateSize, format: shape.weightFormat, beside },
     );
   }
   return linears;

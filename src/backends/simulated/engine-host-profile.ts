@@ -46,7 +46,7 @@ export interface EngineHostProfile {
   /** Fused MoE kernels compile for new shapes: the step of the n-th first-time prompt stalls. null = never. */
   readonly moeStalls: { readonly coldPrompts: readonly number[]; readonly stallNs: number } | null;
 
-  /** How unevenly routes spread over experts, 0 (evenly) to 1: see `expertCoverage`. */
+  /** How unevenly routes spread over experts, 0 (evenly) to 1.5: see `expertCoverage`. */
   readonly routeSkew: number;
   /** Factors on the times of the device profile, within HOST_PROFILE_BOUNDS.scale. */
   readonly scale: DeviceTimeScale;
@@ -92,7 +92,10 @@ export interface HostResidual extends PredictionRegime {
 
 export interface DeviceTimeScale {
   readonly gemm: number;
+  /** Experts in 16 bit. */
   readonly moe: number;
+  /** Experts in fp8: other kernels than those of the tables. */
+  readonly moeFp8: number;
   readonly decodeAttention: number;
   readonly prefillAttention: number;
   readonly allReduce: number;
@@ -111,7 +114,7 @@ export const HOST_PROFILE_BOUNDS = {
   sequenceNs: [0, 50_000],
   samplingNsPerVocab: [0, 2],
   collectiveNs: [0, 20_000],
-  routeSkew: [0, 1],
+  routeSkew: [0, 1.5],
   requestNs: [0, 50_000_000],
   firstTokenNs: [0, 500_000],
   perPromptTokenNs: [0, 100_000],
@@ -119,6 +122,7 @@ export const HOST_PROFILE_BOUNDS = {
   scale: {
     gemm: [0.9, 1.3],
     moe: [0.8, 1.6],
+    moeFp8: [0.8, 1.6],
     decodeAttention: [0.85, 1.4],
     prefillAttention: [0.85, 1.5],
     allReduce: [0.9, 2],
@@ -131,6 +135,7 @@ export const HOST_PROFILE_BOUNDS = {
 export const UNIT_SCALE: DeviceTimeScale = {
   gemm: 1,
   moe: 1,
+  moeFp8: 1,
   decodeAttention: 1,
   prefillAttention: 1,
   allReduce: 1,

@@ -16,6 +16,8 @@ export interface TimingSource {
   readonly host: EngineHostProfile | null;
   /** Requests are sampled with top-p or top-k. */
   readonly samplingFilters: boolean;
+  /** Requests are sampled with a penalty on repetition, presence or frequency; false unless told. */
+  readonly samplingPenalties?: boolean;
   /**
    * The scheduler takes the modelled time of Twinfer's own: microseconds, which two steps in flight hide. What vLLM's takes is in the host
    * profile.
@@ -47,12 +49,16 @@ export function engineTiming(
   device: DeviceSpec,
   options: EngineTimingOptions,
 ): EngineTiming {
-  const { profile, host, samplingFilters } = source;
+  const { profile, host, samplingFilters, samplingPenalties = false } = source;
   if (profile === null) {
     const roofline = new RooflineTimingModel(model, device, options.blockSize, options);
     return { timing: roofline, steady: roofline, extrapolations: [] };
   }
-  const calibrated = new CalibratedTimingModel(profile, model, host, { ...options, samplingFilters });
+  const calibrated = new CalibratedTimingModel(profile, model, host, {
+    ...options,
+    samplingFilters,
+    samplingPenalties,
+  });
   const { extrapolations } = calibrated;
   const stalls = model.experts !== null && model.weightFormat === 'bf16' ? (host?.moeStalls ?? null) : null;
   if (stalls === null) return { timing: calibrated, steady: calibrated, extrapolations };

@@ -149,6 +149,12 @@ export function samplesWithFilters(name: string): boolean {
   return /^(meta-llama|Qwen)\/|Llama-4/.test(key === null ? name : CATALOGUE[key]!.repositories[0]!);
 }
 
+/** Whether the `generation_config.json` of a model states a repetition penalty: those of Qwen2.5-Instruct do (1.05). */
+export function samplesWithPenalties(name: string): boolean {
+  const key = catalogueKey(name);
+  return /Qwen2\.5-.*-Instruct/.test(key === null ? name : CATALOGUE[key]!.repositories[0]!);
+}
+
 function catalogueKey(name: string): string | null {
   const wanted = normal(name);
   for (const key of MODEL_NAMES) {

@@ -191,6 +191,7 @@ describe('the engine around the kernels', () => {
     const scale = {
       gemm: 0,
       moe: 0,
+      moeFp8: 0,
       decodeAttention: 0,
       prefillAttention: 0,
       allReduce: 0,
