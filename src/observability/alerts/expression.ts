@@ -77,10 +77,14 @@ type OneOrMore<T> = T | readonly T[];
 type BoundOf<S extends SeriesName> =
   EntryOf<S> extends { readonly buckets: readonly (infer B extends number)[] } ? `${B}` | '+Inf' : never;
 
-/** Labels of a series with the values that they may have. */
-export type MatchersOf<S extends SeriesName> = {
+type LabelledBy<S extends SeriesName> = {
   readonly [L in LabelOf<S> as L['name']]?: OneOrMore<L['values'][number]>;
 } & (S extends `${string}_bucket` ? { readonly le?: OneOrMore<BoundOf<S>> } : unknown);
+
+/** Labels of a series with the values that they may have. */
+export type MatchersOf<S extends SeriesName> = keyof LabelledBy<S> extends never
+  ? Readonly<Record<string, never>>
+  : LabelledBy<S>;
 
 /** Series of a name, those whose labels match. The job is added where it is rendered or evaluated. */
 export function select<S extends SeriesName>(series: S, matchers?: MatchersOf<S>): Selection {
