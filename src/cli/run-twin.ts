@@ -3,7 +3,7 @@ import type { ScenarioOverrides } from '../config/resolve-scenario.ts';
 import { MetricsFile } from '../runtime/metrics-file.ts';
 import type { RunHooks, RunObserver, RunOutcome, RunProgress, RunSpec } from '../runtime/run-spec.ts';
 import { TimelineObserver } from '../runtime/timeline-observer.ts';
-import type { SpanFile } from '../runtime/tracing/span-file.ts';
+import { SpanFile } from '../runtime/tracing/span-file.ts';
 import { textReport } from '../simulation/report/text-report.ts';
 import type { CliIo } from './cli-io.ts';
 import { EXIT, type ExitCode, UsageError } from './exit-codes.ts';
@@ -52,7 +52,7 @@ export async function runTwin(
     if (metrics !== null) open.push(metrics);
     const timeline = timelineOf(context, spec, options);
     if (timeline !== null) open.push(timeline);
-    const spans = await spansOf(spec, options);
+    const spans = spansOf(spec, options);
     if (spans !== null) open.push(spans);
     const observers = [metrics?.observer ?? null, timeline, spans].filter((each) => each !== null);
     const outcome = await simulated(context, spec, quiet, observers);
@@ -108,12 +108,10 @@ function timelineOf(context: CliContext, spec: RunSpec, options: RunOptions): Ti
 }
 
 /** Throws InputError for a file that cannot be written, UsageError for its settings without it. */
-async function spansOf(spec: RunSpec, options: RunOptions): Promise<SpanFile | null> {
+function spansOf(spec: RunSpec, options: RunOptions): SpanFile | null {
   const { spans: path, spanRatio, spanEpoch } = options;
   if (path !== undefined) {
     const { sampleRatio, epochSeconds } = SPAN_DEFAULTS;
-    // OpenTelemetry's serializer is loaded for those who want it.
-    const { SpanFile } = await import('../runtime/tracing/span-file.ts');
     return new SpanFile({
       path,
       spec,

@@ -9,6 +9,7 @@ import {
   keepReason,
   parseTraceparent,
   type RequestFacts,
+  ratioPosition,
   requestSpans,
   type SequenceRecord,
   type Span,
@@ -72,7 +73,7 @@ export class RequestTracing {
   /** The header of its response. The flag says what is known by then: errors and slow requests are found out later. */
   responseHeader(trace: RequestTrace): string {
     const { traceId, spanId, parentSampled } = trace.context;
-    const sampled = parentSampled ?? inRatio(traceId, this.options.rules.sampleRatio);
+    const sampled = parentSampled ?? inRatio(ratioPosition(traceId), this.options.rules.sampleRatio);
     return formatTraceparent(traceId, spanId, sampled);
   }
 
@@ -138,7 +139,10 @@ export class RequestTracing {
     const preemptions = records.reduce((sum, record) => sum + record.preemptions, 0);
     const failed = outcome === 'server_error';
     const { traceId, parentSampled } = context;
-    const reason = keepReason({ traceId, failed, ttftMs: ttft, preemptions, parentSampled }, rules);
+    const reason = keepReason(
+      { position: ratioPosition(traceId), failed, ttftMs: ttft, preemptions, parentSampled },
+      rules,
+    );
     if (reason === null) return;
     metrics.kept(reason);
     const seconds = epochSeconds();

@@ -18,7 +18,8 @@ export interface KeepRules {
 
 /** What a trace is judged by when it is complete. */
 export interface TraceVerdict {
-  readonly traceId: string;
+  /** Of the trace id: see `ratioPosition`. */
+  readonly position: number;
   readonly failed: boolean;
   /** Time to the first token or, where none came, to the end; NaN when nothing was generated. */
   readonly ttftMs: number;
@@ -33,12 +34,17 @@ export function keepReason(trace: TraceVerdict, rules: KeepRules): KeepReason | 
   if (trace.ttftMs > rules.slowTtftMs) return 'slow_ttft';
   if (trace.preemptions > 0) return 'preempted';
   if (trace.parentSampled !== null) return trace.parentSampled ? 'caller' : null;
-  return inRatio(trace.traceId, rules.sampleRatio) ? 'ratio' : null;
+  return inRatio(trace.position, rules.sampleRatio) ? 'ratio' : null;
 }
 
-/** By the last 52 bits of the id, which W3C Trace Context level 2 has random: kept when they lie in the upper `ratio` of their range. */
-export function inRatio(traceId: string, ratio: number): boolean {
-  return Number.parseInt(traceId.slice(-13), 16) / 2 ** 52 >= 1 - ratio;
+/** Where a trace id stands in [0, 1): its last 52 bits, which W3C Trace Context level 2 has random. */
+export function ratioPosition(traceId: string): number {
+  return Number.parseInt(traceId.slice(-13), 16) / 2 ** 52;
+}
+
+/** Whether a trace is among the share that is kept: the upper `ratio` of the positions. */
+export function inRatio(position: number, ratio: number): boolean {
+  return position >= 1 - ratio;
 }
 
 /** Time to the first token of a sequence, or to its end where there was none, in the engine's ms. */

@@ -1,6 +1,6 @@
 import type { Sequence } from '../../core/index.ts';
 import type { AdmissionRecord, ForwardRecord, SequenceRecord, WaitRecord } from './sequence-record.ts';
-import type { StepMark, StepStretch, StepSums } from './step-sums.ts';
+import type { StepMark, StepSums } from './step-sums.ts';
 
 /** Entries kept of one sequence: what is beyond joins the last ones. */
 const FORWARDS_MAX = 24;
@@ -47,11 +47,11 @@ export class SequenceTrail {
   }
 
   /** A step computed a part of what it has to catch up with; `last`: it got tokens from it. */
-  chunk(stretch: StepStretch, startNs: number, endNs: number, last: boolean): void {
+  chunk(sums: StepSums, before: StepMark, startNs: number, endNs: number, last: boolean): void {
     const { outputTokens } = this.sequence;
     const sampledTokens = last ? outputTokens - this.tokens : 0;
     if (last) this.tokens = outputTokens;
-    this.add({ phase: 'prefill', startNs, endNs, ...stretch, sampledTokens });
+    this.add(sums.since(before, 'prefill', startNs, endNs, sampledTokens));
   }
 
   /** From here on it decodes. */
@@ -113,8 +113,7 @@ export class SequenceTrail {
     const { outputTokens } = this.sequence;
     const sampledTokens = Math.max(0, outputTokens - this.tokens);
     this.tokens = outputTokens;
-    const stretch = sums.since(decodeFrom);
-    this.add({ phase: 'decode', startNs: this.decodeFromNs, endNs: lastEndNs, ...stretch, sampledTokens });
+    this.add(sums.since(decodeFrom, 'decode', this.decodeFromNs, lastEndNs, sampledTokens));
   }
 
   private add(forward: ForwardRecord): void {

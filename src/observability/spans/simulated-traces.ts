@@ -69,10 +69,11 @@ export class SimulatedTraces {
     this.ended++;
     const { rules, model, device, take } = this.options;
     const { requestId } = records[0]!;
-    const context = traceContext(null, this.draw(requestId));
+    const state = mix32(mix32((this.options.seed | 0) ^ 0x7ace) ^ requestId);
     const outcome = outcomeOf(records);
     const verdict = {
-      traceId: context.traceId,
+      // Words 2 and 3 end the trace id: its last 52 bits, without the text.
+      position: ((word(state, 2) & 0xfffff) * 2 ** 32 + (word(state, 3) >>> 0)) / 2 ** 52,
       failed: outcome === 'server_error',
       ttftMs: records.reduce((most, record) => Math.max(most, ttftMs(record) || 0), 0),
       preemptions: records.reduce((sum, record) => sum + record.preemptions, 0),
@@ -81,6 +82,7 @@ export class SimulatedTraces {
     const reason = keepReason(verdict, rules);
     if (reason === null) return;
     this.counts[reason]++;
+    const context = traceContext(null, this.draw(state));
     const facts: RequestFacts = {
       context,
       startNs: Math.min(...records.map((record) => record.receivedNs)),
@@ -95,13 +97,17 @@ export class SimulatedTraces {
     take(requestSpans(facts, records, device));
   }
 
-  /** 24 bytes that depend on seed and request alone. Each word is a bijection of the id: no two requests have the same. */
-  private draw(requestId: number): Uint8Array {
+  /** 24 bytes that depend on seed and request alone. */
+  private draw(state: number): Uint8Array {
     const view = new DataView(this.bytes.buffer);
-    const state = mix32(mix32((this.options.seed | 0) ^ 0x7ace) ^ requestId);
-    for (let word = 0; word < 6; word++) view.setInt32(4 * word, mix32(state ^ Math.imul(word + 1, 0x9e3779b1)));
+    for (let i = 0; i < 6; i++) view.setInt32(4 * i, word(state, i));
     return this.bytes;
   }
+}
+
+/** A bijection of the state for each index, as the state is of the request's id: no two requests share a word. */
+function word(state: number, index: number): number {
+  return mix32(state ^ Math.imul(index + 1, 0x9e3779b1));
 }
 
 function outcomeOf(records: readonly SequenceRecord[]): GatewayOutcome {

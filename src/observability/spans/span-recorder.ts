@@ -40,7 +40,8 @@ export class SpanRecorder implements EngineEvents {
   private readonly wallNs: () => number;
   private readonly tokenIds: boolean;
   private readonly sums: StepSums;
-  private readonly trails = new Map<Sequence, SequenceTrail>();
+  /** Of live sequences, by their arrival number. */
+  private readonly trails = new Map<number, SequenceTrail>();
   /** Of running sequences, by slot. */
   private readonly bySlot: (SequenceTrail | null)[];
   private readonly inPrefill: Uint8Array;
@@ -75,13 +76,13 @@ export class SpanRecorder implements EngineEvents {
   received(sequence: Sequence, _nowNs: number): void {
     const { scheduler, held } = this.engine!;
     const ahead = scheduler.waiting.size + scheduler.swapped.size + held - 1;
-    this.trails.set(sequence, new SequenceTrail(sequence, ahead, this.wallNs()));
+    this.trails.set(sequence.arrivalOrder, new SequenceTrail(sequence, ahead, this.wallNs()));
   }
 
   rejected(_request: Request, _reason: RejectionReason, _nowNs: number): void {}
 
   admitted(sequence: Sequence, hitTokens: number, blocksAllocated: number, _resumed: boolean, nowNs: number): void {
-    const trail = this.trails.get(sequence)!;
+    const trail = this.trails.get(sequence.arrivalOrder)!;
     // A failed step sends it back to the queue without a word.
     if (trail.stage !== 'waiting') this.leave(trail, 0);
     const blocksAvailable = this.engine!.kv.pool.available;
@@ -99,7 +100,7 @@ export class SpanRecorder implements EngineEvents {
     const { waiting, swapped: swappedOut } = this.engine!.scheduler;
     const queue = swapped ? swappedOut : waiting;
     const ahead = this.ahead(queue, sequence) + (swapped ? 0 : swappedOut.size);
-    this.leave(this.trails.get(sequence)!, ahead);
+    this.leave(this.trails.get(sequence.arrivalOrder)!, ahead);
   }
 
   evicted(_blocks: Int32Array, _count: number, _nowNs: number): void {}
@@ -140,8 +141,8 @@ export class SpanRecorder implements EngineEvents {
   tokenGap(_gapNs: number, _count: number): void {}
 
   finished(sequence: Sequence, nowNs: number): void {
-    const trail = this.trails.get(sequence) ?? new SequenceTrail(sequence, 0, this.wallNs());
-    this.trails.delete(sequence);
+    const trail = this.trails.get(sequence.arrivalOrder) ?? new SequenceTrail(sequence, 0, this.wallNs());
+    this.trails.delete(sequence.arrivalOrder);
     if (trail.stage !== 'waiting' && sequence.slot === NONE) this.leave(trail, 0);
     const reason = sequence.finishReason;
     // The step that gave the last token is told after it: then the record is made.
@@ -158,6 +159,7 @@ export class SpanRecorder implements EngineEvents {
   /** Rows of sequences that have no token since their admission: one more chunk, and with a token they decode from now on. */
   private look(plan: StepPlan, startNs: number, endNs: number, before: StepMark): void {
     const { inPrefill, sums } = this;
+    const after = sums.mark;
     for (let row = 0; row < plan.rows; row++) {
       const slot = plan.slots[row]!;
       if (inPrefill[slot] === 0) continue;
@@ -166,12 +168,12 @@ export class SpanRecorder implements EngineEvents {
       if (sequence !== plan.sequences[row]) continue;
       const samples = plan.samples[row] === 1;
       const decodes = samples && plan.newTokens[row]! - plan.draftTokens[row]! === 1 && sequence.firstTokenNs !== endNs;
-      if (!decodes) trail.chunk(sums.since(before), startNs, endNs, samples);
+      if (!decodes) trail.chunk(sums, before, startNs, endNs, samples);
       if (!samples) continue;
       inPrefill[slot] = 0;
       this.prefilling--;
       if (decodes) trail.beginDecode(before, startNs);
-      else trail.beginDecode(sums.mark, endNs);
+      else trail.beginDecode(after, endNs);
     }
   }
 

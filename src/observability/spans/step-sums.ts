@@ -10,12 +10,6 @@ export interface StepMark {
   readonly deviceNs: number;
 }
 
-/** What a stretch of steps adds up to. */
-export type StepStretch = Pick<
-  ForwardRecord,
-  'deviceNs' | 'iterations' | 'batchMin' | 'batchMax' | 'batchSum' | 'lengthsSum' | 'lengthsMax'
->;
-
 /**
  * Sums over all steps of an engine. What any of its sequences saw between two steps is a difference of two readings, so that a
  * step costs the same for one sequence and for a thousand.
@@ -58,16 +52,26 @@ export class StepSums {
     return { iterations: this.iterations, batch: this.batch, lengths: this.lengths, deviceNs: this.deviceNs };
   }
 
-  /** All steps after the mark; at least one. */
-  since(mark: StepMark): StepStretch {
+  /** All steps after the mark, at least one, as a forward of a sequence that got `sampledTokens` from them. */
+  since(
+    mark: StepMark,
+    phase: ForwardRecord['phase'],
+    startNs: number,
+    endNs: number,
+    sampledTokens: number,
+  ): ForwardRecord {
     return {
+      phase,
+      startNs,
+      endNs,
+      deviceNs: this.deviceNs - mark.deviceNs,
       iterations: this.iterations - mark.iterations,
       batchMin: this.batchMin.since(mark.iterations),
       batchMax: this.batchMax.since(mark.iterations),
       batchSum: this.batch - mark.batch,
       lengthsSum: this.lengths - mark.lengths,
       lengthsMax: this.lengthsMax.since(mark.iterations),
-      deviceNs: this.deviceNs - mark.deviceNs,
+      sampledTokens,
     };
   }
 

@@ -1,10 +1,10 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
-import type { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
+import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import type { Resource } from '@opentelemetry/resources';
 import { SPAN_SCHEMA_URL, SPAN_SCOPE, type Span } from '../../observability/spans/index.ts';
 
-/** A span as exporters and serializers of OpenTelemetry take it. */
-export type OtlpSpan = Parameters<typeof JsonTraceSerializer.serializeRequest>[0] extends (infer Each)[] ? Each : never;
+/** A span as OpenTelemetry's exporters and serializers take it. */
+export type OtlpSpan = Parameters<OTLPTraceExporter['export']>[0][number];
 
 /** Seconds and nanoseconds, each whole, as OpenTelemetry has its times. */
 type HrTime = [number, number];

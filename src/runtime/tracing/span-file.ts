@@ -1,13 +1,11 @@
-import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
-import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { Engine, EngineEvents } from '../../core/index.ts';
 import { KEEP_REASONS, type Span, SpanRecorder } from '../../observability/spans/index.ts';
+import { otlpJson, type SpanSource } from '../../observability/spans/otlp-json.ts';
 import { SimulatedTraces } from '../../observability/spans/simulated-traces.ts';
 import { type OutputFile, OutputFiles } from '../output-files.ts';
 import { packageVersion } from '../package-folder.ts';
 import type { RunObserver, RunSpec } from '../run-spec.ts';
 import { simulatedDeviceNames } from './device-names.ts';
-import { otlpSpan, type SpanOrigin } from './otlp-spans.ts';
 
 export interface SpanFileOptions {
   /** Gzip when its name ends in `.gz`. */
@@ -33,20 +31,19 @@ export class SpanFile implements RunObserver {
   private readonly traces: SimulatedTraces;
   private readonly files = new OutputFiles();
   private readonly file: OutputFile;
-  private readonly origin: SpanOrigin;
-  private readonly decoder = new TextDecoder();
+  private readonly source: SpanSource;
   private waiting: Span[] = [];
 
   constructor({ path, spec, sampleRatio, epochSeconds }: SpanFileOptions) {
     this.file = this.files.create('--spans', path);
     const version = packageVersion();
-    const resource = resourceFromAttributes({
+    const resource = {
       'service.name': 'twinfer',
       'service.version': version,
       'twinfer.backend': 'simulated',
       'twinfer.scenario': spec.scenario,
-    });
-    this.origin = { resource, version, epochMs: 1000 * epochSeconds };
+    };
+    this.source = { resource, version, epochSeconds };
     this.traces = new SimulatedTraces({
       rules: { slowTtftMs: SLOW_TTFT_MS, sampleRatio },
       seed: spec.seed,
@@ -88,8 +85,7 @@ export class SpanFile implements RunObserver {
 
   private writeLine(): void {
     if (this.waiting.length === 0) return;
-    const bytes = JsonTraceSerializer.serializeRequest(this.waiting.map((span) => otlpSpan(span, this.origin)));
+    this.file.write(`${otlpJson(this.waiting, this.source)}\n`);
     this.waiting = [];
-    this.file.write(`${this.decoder.decode(bytes)}\n`);
   }
 }

@@ -4,6 +4,7 @@ import {
   keepReason,
   parseTraceparent,
   type RequestFacts,
+  ratioPosition,
   requestSpans,
   type SequenceRecord,
   type Span,
@@ -173,7 +174,7 @@ describe('other requests', () => {
 describe('keep rules', () => {
   const rules = { slowTtftMs: 300, sampleRatio: 0 };
   const quiet: TraceVerdict = {
-    traceId: 'a'.repeat(32),
+    position: 0.5,
     failed: false,
     ttftMs: 300,
     preemptions: 0,
@@ -199,12 +200,12 @@ describe('keep rules', () => {
       const hash = Math.imul(i + 1, 0x9e3779b1) >>> 0;
       const low = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) >>> 0;
       const id = `${'f'.repeat(19)}${low.toString(16).padStart(8, '0')}00000`;
-      if (inRatio(id, 0.1)) kept++;
+      if (inRatio(ratioPosition(id), 0.1)) kept++;
     }
     expect(kept).toBeGreaterThan(320);
     expect(kept).toBeLessThan(480);
-    expect(inRatio('0'.repeat(32), 0)).toBe(false);
-    expect(inRatio('f'.repeat(32), 0)).toBe(false);
+    expect(inRatio(ratioPosition('0'.repeat(32)), 0)).toBe(false);
+    expect(inRatio(ratioPosition('f'.repeat(32)), 0)).toBe(false);
   });
 });
 
