@@ -21,7 +21,7 @@ import { EXPRESSION_CASE } from './expression-cases.ts';
 import { HISTORY_CASE, historyOfCase } from './history-cases.ts';
 
 const START_SECONDS = 1_705_312_800.123;
-const CASES = 24;
+const CASES = 16;
 const EXPRESSIONS_PER_CASE = 30;
 const seed = Math.floor(Math.random() * 2 ** 31);
 

@@ -10,7 +10,7 @@ import { HISTORY_CASE, historyOfCase } from './history-cases.ts';
 import { alertTests, inputSeries } from './promtool-scenarios.ts';
 import { INTERVAL_SECONDS } from './written-history.ts';
 
-const CASES = 5;
+const CASES = 4;
 const ROWS = 100;
 const seed = Math.floor(Math.random() * 2 ** 31);
 

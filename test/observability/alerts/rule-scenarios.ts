@@ -12,7 +12,7 @@ export interface RuleScenario {
   readonly firesSeconds: number | null;
 }
 
-const HOUR_ROWS = 240;
+const HALF_HOUR_ROWS = 124;
 
 type Gauge = Parameters<MetricsPage['cell']>;
 
@@ -209,9 +209,21 @@ export const RULE_SCENARIOS: readonly RuleScenario[] = [
   { alert: 'HighPreemption', story: '4 per minute', rows: 60, write: preemptions(4), firesSeconds: null },
   { alert: 'PreemptionCapacity', story: '12 per minute', rows: 40, write: preemptions(12), firesSeconds: 540 },
   { alert: 'PreemptionCapacity', story: '10 per minute', rows: 40, write: preemptions(8, 2), firesSeconds: null },
-  { alert: 'LowCacheHit', story: '19 of 100 are hits', rows: HOUR_ROWS, write: lookups(19, 81), firesSeconds: 1815 },
-  { alert: 'LowCacheHit', story: '1 of 4 is a hit', rows: HOUR_ROWS, write: lookups(1, 3), firesSeconds: null },
-  { alert: 'LowCacheHit', story: 'nothing is looked up: 0/0', rows: HOUR_ROWS, write: nothing, firesSeconds: null },
+  {
+    alert: 'LowCacheHit',
+    story: '19 of 100 are hits',
+    rows: HALF_HOUR_ROWS,
+    write: lookups(19, 81),
+    firesSeconds: 1815,
+  },
+  { alert: 'LowCacheHit', story: '1 of 4 is a hit', rows: HALF_HOUR_ROWS, write: lookups(1, 3), firesSeconds: null },
+  {
+    alert: 'LowCacheHit',
+    story: 'nothing is looked up: 0/0',
+    rows: HALF_HOUR_ROWS,
+    write: nothing,
+    firesSeconds: null,
+  },
   { alert: 'SpeculationIneffective', story: '49 of 100', rows: 60, write: drafts(49, 51), firesSeconds: 615 },
   { alert: 'SpeculationIneffective', story: '1 of 2', rows: 60, write: drafts(1, 1), firesSeconds: null },
   { alert: 'SpeculationIneffective', story: 'it is off: 0/0', rows: 60, write: nothing, firesSeconds: null },
