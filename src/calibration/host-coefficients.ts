@@ -25,7 +25,7 @@ const filtered = ({ run }: ServingTarget) => samplesWithFilters(run.model);
  * Centres and spreads. Host times: what 10 to 20 launches, a message between processes, a tokeniser's call take (`bench/gpu/README.md`: 11 to 22 us a
  * launch, 109 us a compiled layer); what a sequence costs the host is hidden by asynchronous scheduling but for little. Kernels: the element-wise
  * floor of the device profile and the gap before. Factors: kernels measured on an H100 against the tables (the same file: experts 4 % faster
- * in bf16, 8 % in fp8; sampling and decode attention measured themselves), give or take what versions of libraries differ by; products between
+ * in bf16, 5 to 16 % in fp8; sampling and decode attention measured themselves), give or take what versions of libraries differ by; products between
  * the tables (warm) and that machine (cold). Skew: what the MoE tables of ai-dynamo/aiconfigurator with power-law routes (1.01) show over those
  * with even ones.
  */
