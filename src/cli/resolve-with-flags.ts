@@ -15,14 +15,15 @@ export function resolveWithFlags(loaded: LoadedScenario, overrides: ScenarioOver
     const flags = engineFlags(overrides);
     if (!(error instanceof ScenarioError) || flags.length === 0) throw error;
     // Throws in its turn when the scenario is wrong by itself.
-    resolveScenario(loaded, { ...overrides, engine: undefined });
+    resolveScenario(loaded, { ...overrides, engine: undefined, timing: undefined });
     throw new UsageError(`${flags.join(' ')}: ${error.problems.map((problem) => problem.message).join('; ')}`);
   }
 }
 
-/** The engine flags given, with their values, as they were typed. */
-function engineFlags({ engine = {} }: ScenarioOverrides): string[] {
-  return Object.entries(engine)
+/** The flags of engine and timing given, with their values, as they were typed. */
+function engineFlags({ engine = {}, timing = {} }: ScenarioOverrides): string[] {
+  const { model, ...others } = timing;
+  return Object.entries({ ...engine, timing: model, ...others })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `--${name === 'profile' ? 'engine' : flagOf(name)} ${String(value)}`);
 }

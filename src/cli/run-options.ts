@@ -1,6 +1,8 @@
+import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ENGINE_PROFILE_NAMES } from '../config/engine-schema.ts';
 import type { ScenarioOverrides } from '../config/resolve-scenario.ts';
+import { HOST_NAMES, TIMING_MODELS } from '../config/timing-schema.ts';
 import type { EngineProfile } from '../core/index.ts';
 import { choiceFlag, integerRange, numberFlag, scenarioRange, type TimeWindow, windowFlag } from './number-flags.ts';
 
@@ -11,6 +13,8 @@ export interface RunOptions {
   readonly out?: string;
   readonly seed?: number;
   readonly engine?: EngineProfile;
+  readonly timing?: 'calibrated' | 'roofline';
+  readonly host?: string;
   readonly maxNumSeqs?: number;
   readonly maxNumBatchedTokens?: number;
   readonly blockSize?: number;
@@ -100,6 +104,15 @@ export function addEngineOptions(command: Command): void {
       choiceFlag('--engine', ENGINE_PROFILE_NAMES),
     ),
   );
+  command.addOption(
+    new Option('--timing <model>', `where step times come from: ${TIMING_MODELS.join(', ')}`).argParser(
+      choiceFlag('--timing', TIMING_MODELS),
+    ),
+  );
+  command.option(
+    '--host <name>',
+    `what the engine adds to the kernels: ${HOST_NAMES.join(', ')}, or the path of a profile`,
+  );
   field('--max-num-seqs', 'max_num_seqs', 'sequences that run at the same time');
   field('--max-num-batched-tokens', 'max_num_batched_tokens', 'token budget of one step');
   field('--block-size', 'block_size', 'tokens per KV block');
@@ -148,6 +161,7 @@ export function overridesOf(options: RunOptions): ScenarioOverrides {
       fast_forward: options.fastForward ? undefined : false,
       check_interval: options.checkEveryStep === true ? '0s' : undefined,
     },
+    timing: { model: options.timing, host: options.host === undefined ? undefined : hostOf(options.host) },
     workload: workloadOverridesOf(options),
     output: {
       directory: options.out,
@@ -156,6 +170,11 @@ export function overridesOf(options: RunOptions): ScenarioOverrides {
       verifyFile: options.verify,
     },
   };
+}
+
+/** A path on the command line is relative to the working directory, not to the scenario. */
+function hostOf(host: string): string {
+  return HOST_NAMES.includes(host) ? host : resolve(host);
 }
 
 /** The workload's part of it. */

@@ -7,20 +7,22 @@ interface Names {
   readonly answer: string;
   /** Its `x-request-id`. */
   readonly request: string;
+  /** Sequences that the engine generates for it. */
+  readonly n: number;
 }
 
 /** Which call of a client a request of the engine belongs to, for the last 16,384 of them. */
 export class RequestNames {
   private readonly byId = new Map<number, Names>();
 
-  /** Notes the names of an engine's request; returns its id. */
-  add(id: number, answer: string, request: string): number {
-    this.byId.set(id, { answer, request });
+  /** Notes the names of an engine's request of `n` sequences; returns its id. */
+  add(id: number, answer: string, request: string, n: number): number {
+    this.byId.set(id, { answer, request, n });
     if (this.byId.size > CALLS_MAX) this.byId.delete(this.byId.keys().next().value!);
     return id;
   }
 
-  /** What a sequence is called: the answer's id, with its number in the engine where that is not the only one of the call. */
+  /** What a sequence is called: by its answer's id, and its index behind the first. */
   readonly nameOf = ({ id, index }: SequenceName): string => {
     const name = this.byId.get(id)?.answer ?? `engine-${id}`;
     return index === 0 ? name : `${name}.${index}`;
@@ -31,10 +33,13 @@ export class RequestNames {
     return this.byId.get(id)?.answer ?? null;
   }
 
-  /** Engine ids of the calls with this answer id or x-request-id, in their order; a call with several prompts has several. */
-  idsOf(name: string): number[] {
-    const ids: number[] = [];
-    for (const [id, { answer, request }] of this.byId) if (answer === name || request === name) ids.push(id);
-    return ids;
+  /** Sequences of the calls with this answer id or x-request-id, in the order of their prompts. */
+  sequencesOf(name: string): SequenceName[] {
+    const sequences: SequenceName[] = [];
+    for (const [id, { answer, request, n }] of this.byId) {
+      if (answer !== name && request !== name) continue;
+      for (let index = 0; index < n; index++) sequences.push({ id, index });
+    }
+    return sequences;
   }
 }

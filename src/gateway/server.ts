@@ -27,6 +27,7 @@ import { adminRoutes } from './routes/admin.ts';
 import { alertRoutes } from './routes/alerts.ts';
 import { dashboardRoutes } from './routes/dashboard.ts';
 import { debugRoutes } from './routes/debug.ts';
+import { debugRequestRoutes } from './routes/debug-requests.ts';
 import { debugTraceRoutes } from './routes/debug-trace.ts';
 import { generationRoutes } from './routes/generation.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -89,6 +90,7 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
   adminRoutes(app, context, calls);
   alertRoutes(app, context);
   debugTraceRoutes(app, context);
+  debugRequestRoutes(app, context);
   debugRoutes(app, context, calls);
   const document = openApiDocument({ version: settings.version });
   app.get('/openapi.json', async () => document);

@@ -1,6 +1,7 @@
 import { EXECUTION_METRICS } from './catalogue-execution.ts';
 import { GATEWAY_METRICS } from './catalogue-gateway.ts';
 import { GPU_METRICS, MEMORY_METRICS } from './catalogue-memory.ts';
+import { PROCESS_METRICS } from './catalogue-process.ts';
 import { SCHEDULER_METRICS } from './catalogue-scheduler.ts';
 import { TRACING_METRICS } from './catalogue-tracing.ts';
 import type { MetricDefinition } from './metric-definition.ts';
@@ -11,6 +12,7 @@ const ALL = [
   ...EXECUTION_METRICS,
   ...GPU_METRICS,
   ...GATEWAY_METRICS,
+  ...PROCESS_METRICS,
   ...TRACING_METRICS,
 ] as const;
 

@@ -54,6 +54,19 @@ export interface GatewayReading {
   /** Busy share of the event loop since the last reading, 0 .. 1, and its busy time since the beginning. */
   readonly eventLoopUtilization: number;
   readonly eventLoopActiveMs: number;
+  readonly process: ProcessReading;
+}
+
+/** What the process uses; counts and times since its start. */
+export interface ProcessReading {
+  readonly startedSeconds: number;
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
+  readonly heapUsedBytes: number;
+  /** null where the system does not tell. */
+  readonly openFds: number | null;
+  readonly gcSeconds: number;
+  readonly collections: Readonly<Record<'minor' | 'major' | 'incremental' | 'weakcb', number>>;
 }
 
 /** The gateway's series. All calls come from the gateway's thread. */
@@ -149,6 +162,7 @@ export class GatewayMetrics {
     cells[page.cell('event_loop_utilization_ratio')] = reading.eventLoopUtilization;
     const active = page.cell('event_loop_active_seconds_total');
     cells[active] = Math.max(cells[active]!, reading.eventLoopActiveMs / 1000);
+    this.sampleProcess(reading.process);
     const iterations = cells[page.hidden('iterations')]!;
     if (iterations !== this.iterationsSeen) {
       if (this.iterationsSeen >= 0 || iterations > 0) this.iterationSeenMs = reading.nowMs;
@@ -156,6 +170,19 @@ export class GatewayMetrics {
     }
     if (iterations === 0) return;
     cells[page.hidden('sinceIterationSeconds')] = (reading.nowMs - this.iterationSeenMs) / 1000;
+  }
+
+  private sampleProcess(reading: ProcessReading): void {
+    const { cells, page } = this;
+    cells[page.cell('process_start_time_seconds')] = reading.startedSeconds;
+    cells[page.cell('process_cpu_seconds_total')] = reading.cpuSeconds;
+    cells[page.cell('process_resident_memory_bytes')] = reading.residentBytes;
+    cells[page.cell('process_open_fds')] = reading.openFds ?? Number.NaN;
+    cells[page.cell('gateway_heap_used_bytes')] = reading.heapUsedBytes;
+    cells[page.cell('gateway_gc_seconds_total')] = reading.gcSeconds;
+    const { collections } = reading;
+    for (const kind of ['minor', 'major', 'incremental', 'weakcb'] as const)
+      cells[page.cell('gateway_gc_runs_total', kind)] = collections[kind];
   }
 }
 

@@ -2,6 +2,7 @@ import { CATALOGUE } from './catalogue.ts';
 import { EXECUTION_METRICS } from './catalogue-execution.ts';
 import { GATEWAY_METRICS } from './catalogue-gateway.ts';
 import { GPU_METRICS, MEMORY_METRICS } from './catalogue-memory.ts';
+import { PROCESS_METRICS } from './catalogue-process.ts';
 import { SCHEDULER_METRICS } from './catalogue-scheduler.ts';
 import { TRACING_METRICS } from './catalogue-tracing.ts';
 import type { MetricDefinition, MetricThreshold } from './metric-definition.ts';
@@ -13,6 +14,7 @@ const CHAPTERS: readonly (readonly [title: string, metrics: readonly MetricDefin
   ['Execution', EXECUTION_METRICS],
   ['GPU', GPU_METRICS],
   ['Gateway', GATEWAY_METRICS],
+  ['Process', PROCESS_METRICS],
   ['Tracing', TRACING_METRICS],
 ];
 

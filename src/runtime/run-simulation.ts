@@ -46,6 +46,8 @@ export async function runSimulation(spec: RunSpec, hooks: RunHooks = {}): Promis
 }
 
 async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promise<RunOutcome> {
+  const source = timingSource(spec);
+  const timing = engineTiming(source, spec.model, spec.device, { ...spec.engine, ...spec });
   const startNs = wallNs();
   const workload = openWorkload(spec);
   try {
@@ -55,8 +57,6 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
       blocksUsed: () => engine.kv.pool.used,
       blocksCached: () => engine.kv.blocksCached,
     };
-    const source = timingSource(spec);
-    const timing = engineTiming(source, spec.model, spec.device, { ...spec.engine, ...spec });
     const frontend = source.host === null ? null : new Frontend(source.host);
     const recorder = new RunRecorder({ gauges, digest: spec.output.digest, records: output.records, frontend });
     const observers = [...(hooks.observers ?? []), ...output.observers];

@@ -89,6 +89,7 @@ const CALLS: readonly (readonly [method: string, path: string, status: number, b
   ['post', '/admin/faults', 400, { kind: 'rain' }],
   ['get', '/debug/slow_steps', 200],
   ['post', '/debug/trace', 400],
+  ['get', '/debug/alerts', 200],
   ['get', '/debug/state', 200],
   ['post', '/debug/audit', 200],
   ['get', '/debug/leaks', 200],
@@ -118,7 +119,10 @@ describe('the server does what its OpenAPI document says', () => {
       for (const method of Object.keys(methods)) {
         // An order without its arguments, and no drain: the server is wanted afterwards.
         if (path === '/admin/drain') continue;
-        const { body } = await ask(method.toUpperCase(), path.replace('{model}', 'twin').replace('{block}', '0'));
+        const { body } = await ask(
+          method.toUpperCase(),
+          path.replace('{model}', 'twin').replace('{id}', 'x').replace('{block}', '0'),
+        );
         const code = (body as { error?: { code?: string } }).error?.code;
         expect(['unknown_url', 'method_not_allowed'], `${method} ${path}`).not.toContain(code);
       }

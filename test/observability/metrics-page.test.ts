@@ -227,6 +227,15 @@ describe("the gateway's series", () => {
         stalledMs: 0,
         eventLoopUtilization: 0.25,
         eventLoopActiveMs: 1500,
+        process: {
+          startedSeconds: 1.7e9,
+          cpuSeconds: 12,
+          residentBytes: 1e8,
+          heapUsedBytes: 5e7,
+          openFds: nowMs > 5000 ? null : 30,
+          gcSeconds: 0.5,
+          collections: { minor: 9, major: 2, incremental: 0, weakcb: 0 },
+        },
       });
       const snapshot = new MetricsSnapshot();
       snapshot.take(page);
@@ -240,5 +249,7 @@ describe("the gateway's series", () => {
     expect(since(10_000)).toBe(0);
     expect(page.cells[page.cell('tokenizer_queue_size')]).toBe(4);
     expect(page.cells[page.cell('event_loop_active_seconds_total')]).toBe(1.5);
+    expect(page.cells[page.cell('gateway_gc_runs_total', 'major')]).toBe(2);
+    expect(page.cells[page.cell('process_open_fds')]).toBeNaN();
   });
 });

@@ -6,6 +6,14 @@ const ERRORS = [401, 403, 503] as const;
 export const DEBUG_OPERATIONS: readonly Operation[] = [
   {
     method: 'get',
+    path: '/debug/alerts',
+    summary: "Alerts that are pending or firing, by the server's own judgement",
+    tag: 'admin',
+    answer: 'AdminResult',
+    errors: [401, 403],
+  },
+  {
+    method: 'get',
     path: '/debug/state',
     summary:
       'Why it is stuck: queues and what they wait for, steps in flight, who holds the blocks; also while the engine hangs',

@@ -249,6 +249,14 @@ const OPERATIONS: readonly Operation[] = [
     answer: 'DebugResult',
     errors: [400, 401, 403, 503],
   },
+  {
+    method: 'get',
+    path: '/debug/requests/{id}',
+    summary: 'Where the time of a request went: by the id of its answer, or its x-request-id',
+    tag: 'admin',
+    answer: 'DebugResult',
+    errors: [400, 401, 403, 404, 503],
+  },
   ...DEBUG_OPERATIONS,
 ];
 
@@ -256,7 +264,7 @@ const STATUS_WORDS: Readonly<Record<number, string>> = {
   400: 'The request is malformed, or asks for what is not served',
   401: 'No key, or a wrong one',
   403: 'The key is not for this',
-  404: 'Unknown model',
+  404: 'Unknown model or request',
   409: 'It is going on already',
   413: 'The body is too large',
   415: 'The body is not application/json',

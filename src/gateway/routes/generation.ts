@@ -153,7 +153,7 @@ class Generation {
     if (call.stream) context.metrics.streamOpened();
     // The client may have left while its prompt was tokenised.
     if (socket.destroyed) cutOff();
-    else run.start(() => context.names.add(this.nextRequestId++, identity.id, request.id));
+    else run.start(() => context.names.add(this.nextRequestId++, identity.id, request.id, call.sampling.n));
   }
 
   /** Tokens, lengths, salt and deadline of a call. */

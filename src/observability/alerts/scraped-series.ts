@@ -1,4 +1,4 @@
-import type { CATALOGUE } from '../catalogue.ts';
+import type { MetricName } from '../catalogue.ts';
 import { type MetricPlace, PLACES } from '../page-layout.ts';
 import type { AlertLabels } from './alert-history.ts';
 import type { SeriesName } from './expression.ts';
@@ -73,10 +73,10 @@ export function seriesSources(name: SeriesName, scrapeLabels: AlertLabels): read
 }
 
 function placeOf(name: Exclude<SeriesName, 'up'>): { place: MetricPlace; part: 'value' | 'bucket' | 'count' | 'sum' } {
-  const whole = PLACES.get(name as (typeof CATALOGUE)[number]['name']);
+  const whole = PLACES.get(name as MetricName);
   if (whole !== undefined) return { place: whole, part: 'value' };
   const [, family, part] = /^(.*)_(bucket|count|sum)$/.exec(name)!;
-  return { place: PLACES.get(family as (typeof CATALOGUE)[number]['name'])!, part: part as 'bucket' | 'count' | 'sum' };
+  return { place: PLACES.get(family as MetricName)!, part: part as 'bucket' | 'count' | 'sum' };
 }
 
 /** Buckets lie on the page as single counts; a scrape sees them added up. */

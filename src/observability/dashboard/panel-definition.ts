@@ -17,6 +17,8 @@ export interface PanelSeries {
   readonly expression: PanelExpression;
   /** A line that is set back beside another of the same colour. */
   readonly dashed?: boolean;
+  /** One of a line per value of this label: a query asks for all of them at once. */
+  readonly each?: 'gpu_id';
 }
 
 /** A value to keep to, drawn as a line or judging a tile. */

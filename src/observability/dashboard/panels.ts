@@ -184,12 +184,14 @@ const MEMORY: readonly PanelDefinition[] = [
       ...eachGpu.map((gpu, i) => ({
         label: `GPU ${gpu} compute`,
         colour: GPU_COLOURS[i]!,
+        each: 'gpu_id' as const,
         expression: gauge({ metric: 'gpu_compute_utilization', where: { gpu_id: [gpu] } }),
       })),
       ...eachGpu.map((gpu, i) => ({
         label: `GPU ${gpu} bandwidth`,
         colour: i === 0 ? ('amber' as const) : GPU_COLOURS[i]!,
         dashed: true,
+        each: 'gpu_id' as const,
         expression: gauge({ metric: 'gpu_memory_bandwidth_utilization', where: { gpu_id: [gpu] } }),
       })),
     ],

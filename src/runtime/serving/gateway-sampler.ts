@@ -1,5 +1,6 @@
 import type { GatewayMetrics } from '../../observability/index.ts';
 import { eventLoopTimes } from '../system-clock.ts';
+import { ProcessUsage } from './process-usage.ts';
 
 export interface GatewaySources {
   readonly nowMs: () => number;
@@ -22,6 +23,7 @@ export function sampleGateway(metrics: GatewayMetrics, sources: GatewaySources):
   let dueMs = sources.nowMs() + TICK_MS;
   let ticks = 0;
   let before = eventLoopTimes();
+  const usage = new ProcessUsage();
   const timer = setInterval(() => {
     const nowMs = sources.nowMs();
     metrics.eventLoopDelay((nowMs - dueMs) / 1000);
@@ -38,9 +40,13 @@ export function sampleGateway(metrics: GatewayMetrics, sources: GatewaySources):
       stalledMs: sources.stalledMs(),
       eventLoopUtilization: elapsedMs > 0 ? activeMs / elapsedMs : 0,
       eventLoopActiveMs: times.activeMs,
+      process: usage.read(),
     });
     sources.sampled?.();
   }, TICK_MS);
   timer.unref();
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    usage.close();
+  };
 }

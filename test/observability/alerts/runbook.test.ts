@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { openApiDocument } from '../../../src/gateway/api/index.ts';
 import { ALERT_RULES, runbookUrl, SLO_RULES } from '../../../src/observability/alerts/index.ts';
 import { CATALOGUE } from '../../../src/observability/index.ts';
 import { headingAnchors } from '../../support/markdown.ts';
@@ -32,5 +33,14 @@ describe('the runbook in OPERATIONS.md', () => {
     const named = [...runbook.matchAll(/`([a-z_]+)(?:\{[^`]*\})?`/g)].map((match) => match[1]!);
     expect(named.filter((name) => prefixes.test(name)).length).toBeGreaterThan(30);
     expect(named.filter((name) => prefixes.test(name) && !metrics.has(name))).toEqual([]);
+  });
+
+  it('sends nobody to a page that is not there', () => {
+    const paths = Object.keys((openApiDocument({ version: '0' }) as { paths: object }).paths).map((path) =>
+      path.replace(/\{.*/, ''),
+    );
+    const named = [...runbook.matchAll(/(?:\$URL|POST )(\/[\w/]*)/g)].map((match) => match[1]!.replace(/BLOCK$/, ''));
+    expect(named.length).toBeGreaterThan(15);
+    expect(named.filter((path) => !paths.includes(path))).toEqual([]);
   });
 });

@@ -1,0 +1,34 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ProcessUsage } from '../../../src/runtime/serving/process-usage.ts';
+
+let usage: ProcessUsage;
+afterEach(() => usage.close());
+
+describe('ProcessUsage', () => {
+  it('reads what the process uses', () => {
+    usage = new ProcessUsage();
+    const { cpuSeconds, residentBytes, heapUsedBytes, startedSeconds, openFds } = usage.read();
+    expect(cpuSeconds).toBeGreaterThan(0);
+    expect(residentBytes).toBeGreaterThan(heapUsedBytes);
+    expect(heapUsedBytes).toBeGreaterThan(1e6);
+    expect(startedSeconds).toBeGreaterThan(1.6e9);
+    if (process.platform === 'linux') expect(openFds).toBeGreaterThan(2);
+    else expect(openFds).toBe(null);
+  });
+
+  it('counts collections of garbage with the time that they took', async () => {
+    usage = new ProcessUsage();
+    let kept: unknown[] = [];
+    await vi.waitFor(
+      () => {
+        for (let i = 0; i < 200_000; i++) kept.push({ i });
+        kept = [];
+        const { collections, gcSeconds } = usage.read();
+        expect(collections.minor + collections.major).toBeGreaterThan(0);
+        expect(gcSeconds).toBeGreaterThan(0);
+      },
+      { timeout: 10_000 },
+    );
+    expect(kept).toEqual([]);
+  });
+});
