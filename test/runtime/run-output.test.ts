@@ -173,7 +173,7 @@ describe('--decision-log and --verify', () => {
     const { verification, summary } = await ran(replay({ verifyFile: log, directory }));
     expect(verification!.difference).toMatch(/^step \d+ at [\d.]+ s: finished: expected .*"stop".*, came .*"length"/);
     expect(summary.digest).toBe(plain.summary.digest);
-    expect(readdirSync(directory)).toHaveLength(4);
+    expect(readdirSync(directory)).toHaveLength(5);
   });
 
   it('a log that was cut off differs where it ends', async () => {

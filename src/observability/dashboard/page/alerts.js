@@ -1,5 +1,6 @@
 // The strip of alerts: what is pending or firing, all rules below, and in a recording when each was.
 
+import { TIME_STEPS, timeTicks } from './chart.js';
 /* global uPlot */
 import { formatAge, formatTime } from './format.js';
 import { element, made } from './model.js';
@@ -40,6 +41,7 @@ export class AlertStrip {
     this.summary = element('alerts-summary');
     this.list = element('alerts-active');
     this.table = element('alerts-rules');
+    /** What stands there: most seconds nothing changes. */
     this.written = '';
   }
 
@@ -51,6 +53,10 @@ export class AlertStrip {
       this.summary.textContent = 'not evaluated here';
       return;
     }
+    // Ages are whole minutes but for the first.
+    const key = JSON.stringify([active, active.map(({ sinceSeconds }) => formatAge(now - sinceSeconds))]);
+    if (key === this.written) return;
+    this.written = key;
     const sorted = [...active].sort(
       (a, b) =>
         Number(b.state === 'firing') - Number(a.state === 'firing') ||
@@ -77,6 +83,8 @@ export class AlertStrip {
 
   /** What happened in a whole run; when it did, the lanes show. @param {import('./model.js').AlertInterval[]} intervals */
   writeWhole(intervals) {
+    if (this.written === 'whole') return;
+    this.written = 'whole';
     const fired = this.rules.filter(({ name }) =>
       intervals.some(({ alert, firingSeconds }) => alert === name && firingSeconds !== null),
     );
@@ -183,8 +191,8 @@ export class AlertLanes {
     this.plot = new uPlot(
       {
         width: Math.max(120, this.place.clientWidth),
-        height: this.names.length * LANE_HEIGHT + 8,
-        padding: [4, 20, 4, this.labelWidth],
+        height: this.names.length * LANE_HEIGHT + 26,
+        padding: [4, 20, 0, this.labelWidth],
         legend: { show: false },
         cursor: {
           sync: { key: 'time', scales: ['x', null], setSeries: false },
@@ -194,7 +202,20 @@ export class AlertLanes {
           bind: { dblclick: () => () => view.zoomTo(null) },
         },
         scales: { x: { time: false, range: () => [view.range.min, view.range.max] }, y: { range: [0, 1] } },
-        axes: [{ show: false }, { show: false }],
+        axes: [
+          {
+            stroke: () => colour('soft'),
+            grid: { show: false },
+            ticks: { show: false },
+            font: '11px system-ui, sans-serif',
+            size: 22,
+            gap: 2,
+            space: 64,
+            incrs: TIME_STEPS,
+            values: timeTicks,
+          },
+          { show: false },
+        ],
         series: [{}, { stroke: 'transparent' }],
         hooks: {
           drawAxes: [(/** @type {any} */ plot) => this.lanes(plot)],

@@ -9,7 +9,7 @@ import { drawThresholds, nearThresholds } from './thresholds.js';
 
 const MINUTE = 60;
 const HOUR = 3600;
-const TIME_STEPS = [
+export const TIME_STEPS = [
   1, 2, 5, 10, 15, 30, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
   HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR, 120 * HOUR, 240 * HOUR,
 ]; // biome-ignore format: by unit
@@ -182,10 +182,10 @@ export class Chart {
 
   /** The values of one frame beside the title, which is what a reader without eyes gets of it. @param {number} at */
   write(at) {
-    let any = this.panel.kind === 'heatmap' && this.store.heat.some((cells) => cells.length > 0);
+    let any = false;
     for (const [index, { item, value }] of this.legend.entries()) {
       const column = this.values(index);
-      const ever = column.some((each) => each !== null);
+      const ever = this.store.ever[this.column + index] === 1;
       any ||= ever;
       // Lines of GPUs that are not there.
       item.hidden = !ever && this.legend.length > 6;
@@ -218,15 +218,16 @@ export class Chart {
 }
 
 /** @param {any} plot @param {number[]} ticks */
-function timeTicks(plot, ticks) {
+export function timeTicks(plot, ticks) {
   const short = plot.scales.x.max - plot.scales.x.min < 10 * MINUTE;
   return ticks.map((tick) => formatTime(tick, short));
 }
 
-/** Of a logarithmic axis: 1, 2 and 5 of each decade. @param {any} _plot @param {number[]} ticks */
-function decades(_plot, ticks) {
+/** Of a logarithmic axis: 1, 2 and 5 of each decade, 1 alone where there are many. @param {any} plot @param {number[]} ticks */
+function decades(plot, ticks) {
+  const kept = plot.scales.y.max / plot.scales.y.min > 2000 ? [1] : [1, 2, 5];
   return ticks.map((tick) => {
     const first = tick / 10 ** Math.floor(Math.log10(tick) + 1e-9);
-    return [1, 2, 5].some((kept) => Math.abs(first - kept) < 1e-6) ? tick : null;
+    return kept.some((digit) => Math.abs(first - digit) < 1e-6) ? tick : null;
   });
 }

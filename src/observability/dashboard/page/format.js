@@ -61,6 +61,7 @@ export function formatValue(value, unit) {
 
 /** Of an axis: without what the title says already. @param {number} value @param {string} unit */
 export function formatTick(value, unit) {
+  if (unit === 'seconds' && value >= 1 && value < 1000) return `${significant(value, 3)} s`;
   if (unit === 'seconds' || unit === 'ratio' || unit === 'percent') return formatValue(value, unit);
   return counted(value);
 }

@@ -63,21 +63,24 @@ export function drawHeatmap(plot, store, bounds) {
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
-  for (let shade = 1; shade <= SHADES; shade++) {
-    ctx.fillStyle = translucent('heat', 0.1 + (0.9 * shade) / SHADES);
-    for (let frame = from; frame <= to; frame++) {
-      const cells = store.heat[frame] ?? [];
-      if (cells.length === 0) continue;
-      const end = plot.valToPos(store.times[frame], 'x', true);
-      const begin = frame === 0 ? end - 1 : plot.valToPos(store.times[frame - 1], 'x', true);
-      for (let i = 0; i < cells.length; i += 2) {
-        // The square root: rare ones, which matter most, stay visible beside many.
-        if (Math.max(1, Math.ceil(SHADES * Math.sqrt((cells[i + 1] ?? 0) / most))) !== shade) continue;
-        const row = rows[cells[i] ?? 0];
-        if (row === undefined) continue;
-        ctx.fillRect(begin, row.top, Math.max(1, end - begin + 0.5), row.bottom - row.top - 1);
-      }
+  /** @type {[number, number, number, number][][]} */
+  const shades = Array.from({ length: SHADES + 1 }, () => []);
+  let begin = plot.valToPos(store.times[Math.max(0, from - 1)], 'x', true);
+  for (let frame = from; frame <= to; frame++) {
+    const end = plot.valToPos(store.times[frame], 'x', true);
+    const cells = store.heat[frame] ?? [];
+    for (let i = 0; i < cells.length; i += 2) {
+      const row = rows[cells[i] ?? 0];
+      if (row === undefined) continue;
+      // The square root: rare ones, which matter most, stay visible beside many.
+      const shade = Math.max(1, Math.ceil(SHADES * Math.sqrt((cells[i + 1] ?? 0) / most)));
+      shades[shade]?.push([begin, row.top, Math.max(1, end - begin + 0.5), row.bottom - row.top - 1]);
     }
+    begin = end;
+  }
+  for (const [shade, rectangles] of shades.entries()) {
+    ctx.fillStyle = translucent('heat', 0.1 + (0.9 * shade) / SHADES);
+    for (const [x, y, width, height] of rectangles) ctx.fillRect(x, y, width, height);
   }
   ctx.restore();
 }

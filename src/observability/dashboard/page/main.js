@@ -44,7 +44,7 @@ function write() {
   const at = view.shown;
   const whole = recording !== null && view.cursor === null;
   for (const [index, tile] of tiles.entries()) {
-    tile.write((whole ? recording.whole[index] : frames.columns[index]?.[at]) ?? null);
+    tile.write((whole ? recording.whole[index] : frames.columns[index]?.[at]) ?? null, whole);
   }
   for (const chart of charts) chart.write(at);
   for (const { chart, gauge } of gauges) gauge.write(chart.values(0)[at] ?? null);

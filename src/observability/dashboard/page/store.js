@@ -13,6 +13,8 @@ export class Store {
     /** @type {number[][]} bucket, count, bucket, count, ... of each frame */
     this.heat = [];
     this.bounded = bounded;
+    /** Whether a column has ever had a value. */
+    this.ever = new Uint8Array(columns);
   }
 
   /** Of the last frame. */
@@ -28,6 +30,7 @@ export class Store {
     this.times = [];
     this.heat = [];
     this.columns = this.columns.map(() => []);
+    this.ever.fill(0);
   }
 
   /** @param {import('./model.js').Frame} frame */
@@ -35,7 +38,11 @@ export class Store {
     if (this.times.length > 0 && t <= this.end) return;
     this.times.push(t);
     this.heat.push(h);
-    for (const [index, column] of this.columns.entries()) column.push(v[index] ?? null);
+    for (const [index, column] of this.columns.entries()) {
+      const value = v[index] ?? null;
+      if (value !== null) this.ever[index] = 1;
+      column.push(value);
+    }
     if (!this.bounded || this.times.length <= LIVE_FRAMES_MAX) return;
     this.times.shift();
     this.heat.shift();

@@ -20,12 +20,13 @@ export class TileView {
     this.canvas = /** @type {HTMLCanvasElement} */ (part(this.article, '.spark'));
   }
 
-  /** @param {number | null} value */
-  write(value) {
+  /** @param {number | null} value @param {boolean} whole of a run that is over */
+  write(value, whole) {
     const { tile } = this;
     const { state, broken } = judged(value, tile.thresholds);
     this.article.dataset['state'] = state;
     this.number.textContent = value === null ? 'no traffic' : formatValue(value, tile.unit);
+    if (whole && tile.unit === 'state' && value === 0) this.number.textContent = 'was down';
     this.number.classList.toggle('quiet', value === null);
     this.verdict.textContent = this.verdictText(state, broken);
   }
