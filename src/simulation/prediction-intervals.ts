@@ -1,9 +1,9 @@
 import type { HostResidual, PredictedMetric, PredictionRegime } from '../backends/simulated/index.ts';
 
 /** Share of the truths that an interval holds. */
-export const INTERVAL_COVERAGE = 0.9;
-/** Fewer errors than this allow no interval: a tenth of them would be less than one. */
-export const RESIDUALS_MIN = 9;
+const INTERVAL_COVERAGE = 0.9;
+/** Fewer errors than this allow no interval: ceil(0.9 (n + 1)) must not exceed n. */
+const RESIDUALS_MIN = 9;
 
 /** Bounds of a figure. */
 export interface PredictionInterval {
