@@ -6,6 +6,7 @@ import { calibrateCommand } from './calibrate-command.ts';
 import { calibrateHostCommand } from './calibrate-host-command.ts';
 import type { CliIo } from './cli-io.ts';
 import { dashboardCommand } from './dashboard-command.ts';
+import { doctorCommand } from './doctor-command.ts';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts';
 import { explainCommand } from './explain-command.ts';
 import { generateCommand } from './generate-command.ts';
@@ -81,6 +82,7 @@ Exit codes: 0 done; 1 a target was missed (--fail-on-targets) or a verification 
     );
   const commands = [
     serveCommand(context, serve),
+    doctorCommand(context),
     simulateCommand(context),
     replayCommand(context),
     saturateCommand(context),

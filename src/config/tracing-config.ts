@@ -35,6 +35,16 @@ export function tracingOf(
   };
 }
 
+/** Where spans go: the configuration's collector, else OpenTelemetry's variables, else where a collector listens by default. */
+export function collectorAddress(tracing: TracingConfig, environment: Environment = process.env): string {
+  return (
+    tracing.endpoint ??
+    set(environment, 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') ??
+    set(environment, 'OTEL_EXPORTER_OTLP_ENDPOINT') ??
+    (tracing.protocol === 'grpc' ? 'http://localhost:4317' : 'http://localhost:4318')
+  );
+}
+
 /** An empty variable counts as unset. */
 function set(environment: Environment, name: string): string | undefined {
   const value = environment[name]?.trim();
