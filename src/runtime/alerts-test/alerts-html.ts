@@ -7,6 +7,8 @@ import type { AlertQuality } from './judge-alerts.ts';
 /** Geometry of the picture, in its own units; the page scales it. */
 const WIDTH = 1140;
 const LEFT = 190;
+/** Half a label of the axis. */
+const RIGHT = 24;
 const ROW = 22;
 const BAR = 8;
 const AXIS = 24;
@@ -86,7 +88,7 @@ function timeline(test: AlertsTest): string {
 }
 
 function place(seconds: number, endSeconds: number): number {
-  return LEFT + ((WIDTH - LEFT - 10) * seconds) / endSeconds;
+  return LEFT + ((WIDTH - LEFT - RIGHT) * seconds) / endSeconds;
 }
 
 function ticks(endSeconds: number, height: number): string {
