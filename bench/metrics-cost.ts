@@ -5,12 +5,16 @@ import {
   RooflineTimingModel,
   SimulatedBackend,
 } from '../src/backends/simulated/index.ts';
+import { loadScenario } from '../src/config/load-scenario.ts';
+import { resolveScenario } from '../src/config/resolve-scenario.ts';
 import { Engine, engineConfig, NO_SINK, Request, StreamTokens, VirtualClock } from '../src/core/index.ts';
 import { createMetricsPage, EngineMetrics, renderMetrics } from '../src/observability/index.ts';
+import { MetricsObserver } from '../src/runtime/metrics-observer.ts';
+import { runSimulation } from '../src/runtime/run-simulation.ts';
 import { circumstances, inWords } from './report.ts';
 
 // What metrics cost an engine on the simulated device: 256 sequences decode, step by step and in runs of steps, with and without
-// metrics in turns, each the best of its rounds; and what a scrape costs. `npx tsx bench/metrics-cost.ts`
+// metrics in turns, each the best of its rounds; what they cost whole simulated runs; and what a scrape costs. `npx tsx bench/metrics-cost.ts`
 
 const SEQUENCES = 256;
 const OUTPUT_TOKENS = 2000;
@@ -24,6 +28,7 @@ const TIMING = new RooflineTimingModel(catalogueModel('llama-3.1-8b'), H100_SXM,
 const page = createMetricsPage();
 console.log(inWords(circumstances()));
 for (const stepsMax of [1, 4096]) compare(stepsMax);
+for (const path of ['scenarios/llama-3.1-8b-h100.yaml', 'scenarios/speculative.yaml']) await wholeRuns(path);
 await scrapes();
 
 /** One run to its end; its wall time, ms, and its steps. */
@@ -86,6 +91,26 @@ function compare(stepsMax: number): void {
   console.log(
     `${SEQUENCES} sequences, ${steps} steps, ${how}: ${parts.join(', ')} (${((100 * (b - a)) / a).toFixed(1)} %)`,
   );
+}
+
+/** A bundled scenario from its first request to its last, with metrics sampled every 15 s and without; processor time. */
+async function wholeRuns(path: string): Promise<void> {
+  const spec = resolveScenario(loadScenario(path));
+  const off: number[] = [];
+  const on: number[] = [];
+  let steps = 0;
+  for (let round = -1; round < ROUNDS; round++) {
+    for (const metered of round % 2 === 0 ? [true, false] : [false, true]) {
+      const before = process.cpuUsage();
+      const { run } = await runSimulation(spec, { observers: metered ? [MetricsObserver.of(spec)] : [] });
+      const { user, system } = process.cpuUsage(before);
+      steps = run.steps;
+      if (round >= 0) (metered ? on : off).push(user + system);
+    }
+  }
+  const [a, b] = [Math.min(...off), Math.min(...on)];
+  const parts = [`${(a / steps).toFixed(2)} us a step without metrics`, `${(b / steps).toFixed(2)} with`];
+  console.log(`${spec.scenario}, ${steps} steps: ${parts.join(', ')} (${((100 * (b - a)) / a).toFixed(1)} %)`);
 }
 
 async function scrapes(): Promise<void> {

@@ -28,6 +28,8 @@ export interface EngineMetricsOptions {
   readonly backend: Backend;
   /** Of `engine_info`, beside block size and blocks: backend, model, version. */
   readonly labels?: InfoLabels;
+  /** Queues and blocks are brought up to date by `sample` alone, since nobody reads the page in between (a simulation). */
+  readonly sampledOnly?: boolean;
 }
 
 /**
@@ -47,9 +49,10 @@ export class EngineMetrics implements EngineEvents {
   private readonly throughput = new RateWindow(THROUGHPUT_WINDOW_NS, 2);
   private readonly scratch4 = new Float64Array(4);
   private readonly scratch2 = new Float64Array(2);
+  private readonly sampledOnly: boolean;
   private engine: Engine | null = null;
   /** What the counters that are copied from the engine's books stood at when it was attached. */
-  private readonly bases = new Map<number, number>();
+  private readonly bases = new Float64Array(4);
   /** Sequences taken in that have no token yet. */
   private awaitingFirst = 0;
   private admittedNow = 0;
@@ -60,6 +63,7 @@ export class EngineMetrics implements EngineEvents {
     this.cells = page.cells;
     this.at = new EngineCells(page);
     this.config = config;
+    this.sampledOnly = options.sampledOnly === true;
     this.requests = new RequestSeries(page);
     this.gpus = new GpuSeries(page, backend);
     page.setInfo({
@@ -80,7 +84,7 @@ export class EngineMetrics implements EngineEvents {
     const books = [engine.totals.outputTokens, accepted, rejected, proposed];
     // What an engine that is no longer new has counted before nobody was told of.
     this.at.copied.forEach((cell, i) => {
-      this.bases.set(cell, this.cells[cell]! - books[i]!);
+      this.bases[i] = this.cells[cell]! - books[i]!;
     });
     this.publish();
     this.sampleWindows(engine.clock.nowNs());
@@ -131,7 +135,7 @@ export class EngineMetrics implements EngineEvents {
     _nowNs: number,
   ): void {
     this.admittedNow = 0;
-    this.publish();
+    this.publishStep();
   }
 
   hostPhase(phase: HostPhase, ns: number, count: number): void {
@@ -157,7 +161,7 @@ export class EngineMetrics implements EngineEvents {
     if (plan.laterHostNs > 0 && steps > 1) at.iteration.observe(plan.laterHostNs / 1e9, steps - 1);
     if (result.status !== 'ok') {
       cells[at.failedSteps]!++;
-      this.publish();
+      this.publishStep();
       return;
     }
     cells[at.prefillTokens]! += plan.prefillTokens;
@@ -171,7 +175,7 @@ export class EngineMetrics implements EngineEvents {
       plan.prefillRows === 0 ? at.forwardDecode : plan.decodeRows === 0 ? at.forwardPrefill : at.forwardMixed;
     cells[phase]! += forwardNs / 1e9;
     if (this.awaitingFirst > 0) this.firstTokens(plan, endNs);
-    this.publish();
+    this.publishStep();
   }
 
   tokenGap(gapNs: number, count: number): void {
@@ -238,6 +242,10 @@ export class EngineMetrics implements EngineEvents {
     }
   }
 
+  private publishStep(): void {
+    if (!this.sampledOnly) this.publish();
+  }
+
   /** Gauges and counters that the engine keeps itself, as one group: a reader sees all of them or none. */
   private publish(): void {
     const { engine, cells, at } = this;
@@ -250,17 +258,14 @@ export class EngineMetrics implements EngineEvents {
     cells[at.blocksUsed] = kv.pool.used;
     cells[at.blocksCached] = kv.blocksCached;
     cells[at.entries] = kv.cache.entries;
-    this.copy(at.decodeTokens, engine.totals.outputTokens);
+    // In the order of `at.copied`.
+    cells[at.decodeTokens] = this.bases[0]! + engine.totals.outputTokens;
     const { speculation } = scheduler;
     if (speculation !== null) {
-      this.copy(at.accepted, speculation.accepted);
-      this.copy(at.rejectedDrafts, speculation.rejected);
-      this.copy(at.proposed, speculation.proposed);
+      cells[at.accepted] = this.bases[1]! + speculation.accepted;
+      cells[at.rejectedDrafts] = this.bases[2]! + speculation.rejected;
+      cells[at.proposed] = this.bases[3]! + speculation.proposed;
     }
     this.page.endGroup();
-  }
-
-  private copy(cell: number, value: number): void {
-    this.cells[cell] = this.bases.get(cell)! + value;
   }
 }

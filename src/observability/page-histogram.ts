@@ -3,6 +3,10 @@ export class PageHistogram {
   private readonly cells: Float64Array;
   private readonly at: number;
   private readonly bounds: Float64Array;
+  /** Where the last value fell: the next one is often much like it. Values in (lastAbove, lastUpTo] fall there as well. */
+  private last = 0;
+  private lastAbove = Number.POSITIVE_INFINITY;
+  private lastUpTo = Number.NEGATIVE_INFINITY;
 
   /** `at`: the first of bounds.length + 2 cells. */
   constructor(cells: Float64Array, at: number, bounds: readonly number[]) {
@@ -14,7 +18,14 @@ export class PageHistogram {
   /** Counts `value` `count` times, in the first bucket whose upper bound is not below it. NaN is counted nowhere. */
   observe(value: number, count = 1): void {
     if (!(count > 0) || Number.isNaN(value)) return;
-    const { bounds, cells, at } = this;
+    if (!(value > this.lastAbove && value <= this.lastUpTo)) this.find(value);
+    const { cells, at } = this;
+    cells[at + this.last]! += count;
+    cells[at + this.bounds.length + 1]! += value * count;
+  }
+
+  private find(value: number): void {
+    const { bounds } = this;
     let low = 0;
     let high = bounds.length;
     while (low < high) {
@@ -22,7 +33,8 @@ export class PageHistogram {
       if (value <= bounds[middle]!) high = middle;
       else low = middle + 1;
     }
-    cells[at + low]! += count;
-    cells[at + bounds.length + 1]! += value * count;
+    this.last = low;
+    this.lastAbove = low === 0 ? Number.NEGATIVE_INFINITY : bounds[low - 1]!;
+    this.lastUpTo = low === bounds.length ? Number.POSITIVE_INFINITY : bounds[low]!;
   }
 }

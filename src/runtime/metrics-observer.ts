@@ -1,4 +1,4 @@
-import { type Engine, type EngineEvents, EventFanout, PRIORITY, type Task, type VirtualClock } from '../core/index.ts';
+import { type Engine, PRIORITY, type Task, type VirtualClock } from '../core/index.ts';
 import {
   auditBlocks,
   createMetricsPage,
@@ -10,6 +10,7 @@ import {
   type MetricsPage,
   MetricsSnapshot,
 } from '../observability/index.ts';
+import { MeteredEvents } from './metered-events.ts';
 import { packageVersion } from './package-folder.ts';
 import type { RunObserver, RunSpec } from './run-spec.ts';
 
@@ -36,14 +37,12 @@ const AUDIT_NS = 60e9;
  */
 export class MetricsObserver implements RunObserver, Task {
   readonly history: MetricsHistory;
-  readonly events: EngineEvents;
-  private readonly listeners: EngineEvents[] = [];
+  readonly events = new MeteredEvents();
   private readonly page: MetricsPage = createMetricsPage();
   private readonly snapshot = new MetricsSnapshot();
   private readonly intervalNs: number;
   private readonly labels: InfoLabels;
   private readonly outages: readonly Outage[];
-  private metrics: EngineMetrics | null = null;
   private engine: Engine | null = null;
   private ended: () => boolean = () => true;
   private samples = 0;
@@ -65,7 +64,6 @@ export class MetricsObserver implements RunObserver, Task {
     this.labels = { backend: 'simulator', ...options.labels };
     this.outages = options.outages ?? [];
     this.history = new MetricsHistory({ rowsMax: Number.POSITIVE_INFINITY, intervalSeconds });
-    this.events = new EventFanout(this.listeners);
   }
 
   attach(engine: Engine, clock: VirtualClock, ended: () => boolean): void {
@@ -81,7 +79,7 @@ export class MetricsObserver implements RunObserver, Task {
       this.history.addDown(nowNs / 1e9);
     } else {
       if (nowNs >= this.auditDueNs) this.audit(nowNs);
-      this.metrics!.sample(nowNs);
+      this.events.engine!.sample(nowNs);
       this.snapshot.take(this.page);
       this.history.add(nowNs / 1e9, this.snapshot.cells);
       this.history.info = this.page.getInfo();
@@ -100,14 +98,15 @@ export class MetricsObserver implements RunObserver, Task {
   private begin(): void {
     this.page.cells.set(createMetricsPage().cells);
     const { config, backend } = this.engine!;
-    this.metrics = new EngineMetrics(this.page, { config, backend, labels: this.labels });
-    this.metrics.attach(this.engine!);
-    this.listeners.splice(0, 2, this.metrics, new GatewayOutcomes(new GatewayMetrics(this.page)));
+    const metrics = new EngineMetrics(this.page, { config, backend, labels: this.labels, sampledOnly: true });
+    metrics.attach(this.engine!);
+    this.events.engine = metrics;
+    this.events.gateway = new GatewayOutcomes(new GatewayMetrics(this.page));
   }
 
   private audit(nowNs: number): void {
     this.auditDueNs = nowNs + AUDIT_NS;
     const { orphaned, mismatched } = auditBlocks(this.engine!);
-    this.metrics!.audited(orphaned, mismatched);
+    this.events.engine!.audited(orphaned, mismatched);
   }
 }
