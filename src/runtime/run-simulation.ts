@@ -89,7 +89,7 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
       wallSeconds,
       targets: spec.targets,
       gpuComputeUtilization: run.simulatedNs > 0 ? Math.min(1, backend.busyTotalNs / run.simulatedNs) : null,
-      ...timingContext(spec, source, timing),
+      ...timingContext(spec, source, timing, run),
     });
     const files = await output.close(run, summary);
     const bad = isTrace(workload) ? workload : null;

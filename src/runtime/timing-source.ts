@@ -3,8 +3,11 @@ import {
   type EngineHostProfile,
   type EngineTiming,
   HOST_PROFILE_FILES,
+  shardModel,
   type TimingSource,
 } from '../backends/simulated/index.ts';
+import { closestTable } from '../backends/simulated/kernels/attention-tables.ts';
+import type { RecordedRun } from '../simulation/run-recorder.ts';
 import type { RunContext } from '../simulation/run-summary.ts';
 import { bundledDeviceProfile, readDeviceProfile } from './device-profile-file.ts';
 import { bundledHostProfile, readHostProfile } from './host-profile-file.ts';
@@ -31,11 +34,17 @@ export function timingContext(
   spec: RunSpec,
   source: TimingSource,
   { steady, extrapolations }: EngineTiming,
+  run: Pick<RecordedRun, 'sequenceTokensMax'>,
 ): Pick<RunContext, 'timing' | 'server'> {
   const { timing, device, model, engine } = spec;
   const measured = source.host ?? (source.profile === null ? null : bundledHostProfile());
   return {
-    timing: { model: timing.model, device: device.name, host: source.host?.engine ?? timing.host, extrapolations },
+    timing: {
+      model: timing.model,
+      device: device.name,
+      host: source.host?.engine ?? timing.host,
+      extrapolations: [...extrapolations, ...longContexts(source.profile, spec, run.sequenceTokensMax)],
+    },
     server: {
       limits: engine,
       // With drafts the tokens of a step depend on what is accepted.
@@ -49,6 +58,18 @@ export function timingContext(
       basis: measured === null ? null : { engine: measured.engine, residuals: measured.residuals },
     },
   };
+}
+
+/** Whether a run had longer sequences than anybody measured attention for. */
+function longContexts(profile: DeviceProfile | null, spec: RunSpec, sequenceTokensMax: number): string[] {
+  if (profile === null) return [];
+  const { model, tensorParallel } = spec;
+  const { kvWidth } = shardModel(model, tensorParallel);
+  const { headDim, heads, kvElementBytes } = model;
+  const shape = { heads: heads / tensorParallel, kvHeads: kvWidth / headDim, headDim, kvElementBytes };
+  const measured = closestTable(profile.generationAttention, shape).contexts.at(-1)!;
+  if (sequenceTokensMax <= measured) return [];
+  return [`attention over ${sequenceTokensMax} tokens: the tables end at ${measured}`];
 }
 
 function deviceProfileOf(path: string | null, device: string): DeviceProfile {

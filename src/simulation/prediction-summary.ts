@@ -35,20 +35,20 @@ export interface ResidualBasis {
 }
 
 /**
- * Headline figures with 90 % intervals from the errors of held-out stages. `basis`: null on a roofline, which was compared with nothing. Past
+ * Headline figures with 90 % intervals from the errors of held-out stages. `cold`: prompts that nobody
+ * had sent before are among the requests. `basis`: null on a roofline, which was compared with nothing. Past
  * saturation there are none: latencies there grow with the length of the load.
  */
 export function predictionSummary(
-  summary: Pick<RunSummary, 'latencySeconds' | 'throughput' | 'kv'>,
+  summary: Pick<RunSummary, 'latencySeconds' | 'throughput'>,
   capacity: CapacitySummary,
+  cold: boolean,
   model: ModelRegime,
   basis: ResidualBasis | null,
 ): PredictionSummary {
   if (capacity.saturated === true) {
     return { reason: 'saturated: latencies grow as long as the load lasts', basis: null, regime: null, metrics: null };
   }
-  // Where nearly all of every prompt was found, nobody's prompt was new.
-  const cold = (summary.kv.prefixHitRatio ?? 0) < WARM_HITS_MIN;
   const regime = { ...model, load: capacity.load ?? 0.5, cold };
   let found = false;
   const metrics = Object.fromEntries(
@@ -63,9 +63,6 @@ export function predictionSummary(
   ) as Record<PredictedMetric, PredictedFigure | null>;
   return { reason: found ? null : noInterval(basis), basis: found ? basis!.engine : null, regime, metrics };
 }
-
-/** Above this share of prompt tokens found a load is warm: first-time prompts are fewer than one in a hundred. */
-const WARM_HITS_MIN = 0.95;
 
 function noInterval(basis: ResidualBasis | null): string {
   return basis === null

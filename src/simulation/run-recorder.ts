@@ -47,6 +47,8 @@ export interface RecordedRun {
   readonly requests: RequestCounts;
   readonly rejections: Readonly<Partial<Record<RejectionReason, number>>>;
   readonly tokens: TokenCounts;
+  /** Of the longest sequence, prompt and output. */
+  readonly sequenceTokensMax: number;
   readonly latencyNs: Readonly<Record<LatencyName, LatencySummary>>;
   readonly peaks: { readonly running: number; readonly waiting: number; readonly swapped: number };
   readonly kv: {
@@ -93,6 +95,7 @@ export class RunRecorder implements EngineEvents {
   private submissions = 0;
   private failedSubmissions = 0;
   private sequenceSteps = 0;
+  private sequenceTokensMax = 0;
   private runningPeak = 0;
   private waitingPeak = 0;
   private swappedPeak = 0;
@@ -206,6 +209,7 @@ export class RunRecorder implements EngineEvents {
     if (this.records !== null) this.records.add(sequence);
     this.requestBooks.finished(sequence, reason);
     this.tokenBooks.add(sequence);
+    if (sequence.knownTokens > this.sequenceTokensMax) this.sequenceTokensMax = sequence.knownTokens;
     this.observe(sequence, reason);
   }
 
@@ -231,6 +235,7 @@ export class RunRecorder implements EngineEvents {
       requests: this.requestBooks.counts(),
       rejections: this.requestBooks.rejections,
       tokens: this.tokenBooks.counts(),
+      sequenceTokensMax: this.sequenceTokensMax,
       latencyNs: {
         ttft: this.ttft.summary(),
         tpot: this.tpot.summary(),

@@ -141,13 +141,7 @@ export function summarise(run: RecordedRun, context: RunContext): RunSummary {
       scheduledPrompt: tokens.scheduledPrompt,
       output: tokens.output,
     },
-    latencySeconds: {
-      ttft: inSeconds(run.latencyNs.ttft),
-      tpot: inSeconds(run.latencyNs.tpot),
-      itl: inSeconds(run.latencyNs.itl),
-      e2e: inSeconds(run.latencyNs.e2e),
-      queue: inSeconds(run.latencyNs.queue),
-    },
+    latencySeconds: latencies(run),
     throughput: {
       requestsPerSecond: perSecond(requests.completed),
       outputTokensPerSecond: perSecond(tokens.output),
@@ -164,7 +158,10 @@ export function summarise(run: RecordedRun, context: RunContext): RunSummary {
   const summary: RunSummary = {
     ...figures,
     capacity,
-    prediction: capacity === null ? null : predictionSummary(figures, capacity, server!.model, server!.basis),
+    prediction:
+      capacity === null
+        ? null
+        : predictionSummary(figures, capacity, firstTimePrompts(run, server!.limits), server!.model, server!.basis),
     books: {
       balanced: true,
       recomputedOutput: tokens.recomputedOutput,
@@ -173,6 +170,21 @@ export function summarise(run: RecordedRun, context: RunContext): RunSummary {
   };
   if (context.targets.length === 0) return summary;
   return { ...summary, targets: evaluateTargets(context.targets, summary, targetFigures(run, context)) };
+}
+
+/** A prompt that was sent before leaves less than a block to compute: where the mean leaves more, some were new. */
+function firstTimePrompts({ tokens, requests }: RecordedRun, { blockSize }: BatchLimits): boolean {
+  return tokens.scheduledPrompt - tokens.recomputedPrompt > blockSize * requests.completed;
+}
+
+function latencies({ latencyNs }: RecordedRun): RunSummary['latencySeconds'] {
+  return {
+    ttft: inSeconds(latencyNs.ttft),
+    tpot: inSeconds(latencyNs.tpot),
+    itl: inSeconds(latencyNs.itl),
+    e2e: inSeconds(latencyNs.e2e),
+    queue: inSeconds(latencyNs.queue),
+  };
 }
 
 function targetFigures(run: RecordedRun, context: RunContext): TargetFigures {

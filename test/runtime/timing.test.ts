@@ -89,6 +89,10 @@ describe('the times of a simulated run', () => {
       )
     ).summary;
     expect(inside.timing.extrapolations).toEqual([]);
+    const content = '{kind: independent, prompt_tokens: 70000, output_tokens: 5}';
+    const workload = `{kind: generated, arrivals: {process: constant, requests_per_second: 0.1}, content: ${content}}`;
+    const long = (await ran(scenario({ ...large, workload, limits: '{requests: 1}' }))).summary.timing.extrapolations;
+    expect(long).toContain('attention over 70005 tokens: the tables end at 65536');
   });
 
   it('need profiles that fit: of the device, and readable', async () => {
