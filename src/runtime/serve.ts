@@ -26,7 +26,7 @@ import { LiveRecording } from './serving/live-recording.ts';
 import { epochSeconds, steadyEpochSeconds, wallNs } from './system-clock.ts';
 import { timingSource } from './timing-source.ts';
 import { TokenizerPool } from './tokenizer-pool.ts';
-import { startTracing, type Tracing } from './tracing/start-tracing.ts';
+import type { Tracing } from './tracing/start-tracing.ts';
 
 export interface Serving {
   readonly url: string;
@@ -118,6 +118,8 @@ async function openRecording(config: ServeConfig, page: MetricsPage, log: Logger
 
 async function tracingOf(config: ServeConfig, page: MetricsPage, log: Logger): Promise<Tracing | null> {
   if (config.tracing === null) return null;
+  // A server without traces does not load what they need.
+  const { startTracing } = await import('./tracing/start-tracing.ts');
   const { backend, run } = config;
   const { tensorParallel } = run;
   const model = config.modelNames[0]!;

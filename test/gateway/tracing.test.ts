@@ -209,6 +209,49 @@ describe('what is kept', () => {
   });
 });
 
+describe('exemplars', () => {
+  const histograms = [
+    'time_to_first_token_seconds',
+    'request_latency_seconds',
+    'request_time_per_output_token_seconds',
+    'gateway_time_to_first_token_seconds',
+  ];
+
+  it('lead from a bucket to a kept trace that fell into it, in OpenMetrics alone', async () => {
+    await serve();
+    const response = await call(EXAMPLE);
+    await response.text();
+    const [, traceId] = response.headers.get('traceparent')!.split('-');
+    const scrape = async (accept: string) =>
+      (await fetch(`${server!.url}/metrics`, { headers: { accept } })).text().then((text) => text.split('\n'));
+    await vi.waitFor(async () => expect((await scrape('application/openmetrics-text')).join()).toContain(traceId));
+    const lines = await scrape('application/openmetrics-text; version=1.0.0');
+    for (const name of histograms) {
+      const buckets = lines.filter((line) => line.startsWith(`${name}_bucket`));
+      const at = buckets.findIndex((line) => line.includes(`# {trace_id="${traceId}"}`));
+      const boundOf = (line: string) => Number(/le="([^"]+)"/.exec(line)![1]!.replace('+Inf', 'Infinity'));
+      const [, value, time] = /trace_id="\w+"\} (\S+) (\S+)/.exec(buckets[at]!)!;
+      expect(Number(value)).toBeLessThanOrEqual(boundOf(buckets[at]!));
+      // It is one of those that the bucket has counted.
+      const count = (line: string | undefined) => Number(line === undefined ? 0 : /\} (\d+)/.exec(line)![1]);
+      const sameSeries = (line: string) => line.replace(/le="[^"]+"/, '').split(' ')[0];
+      const before = buckets[at - 1];
+      const below = before !== undefined && sameSeries(before) === sameSeries(buckets[at]!) ? count(before) : 0;
+      expect(count(buckets[at]) - below).toBe(1);
+      expect(Math.abs(Number(time) - Date.now() / 1000)).toBeLessThan(120);
+    }
+    expect((await scrape('text/plain')).join()).not.toContain(traceId);
+  });
+
+  it('are those of kept traces alone', async () => {
+    await serve({ sampleRatio: 0 });
+    await (await call({ ...EXAMPLE, prompt: [65, 66] })).text();
+    await server!.idle();
+    const headers = { accept: 'application/openmetrics-text' };
+    expect(await (await fetch(`${server!.url}/metrics`, { headers })).text()).not.toContain('trace_id');
+  });
+});
+
 describe('what is never in a span', () => {
   it('text, ids and users, unless somebody asked for them', async () => {
     await serve({ userId: true });
