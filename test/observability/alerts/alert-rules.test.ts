@@ -41,6 +41,20 @@ describe('the rules', () => {
     expect([...quiet].sort()).toEqual([...NAMES].sort());
   });
 
+  it.each([
+    ['20 % of the first tokens are late', 200, { TTFTBudgetBurnsFast: 135, TTFTBudgetBurnsSlowly: 3615 }],
+    ['5 % are: the budget lasts for days', 50, { TTFTBudgetBurnsSlowly: 3615 }],
+    ['0.9 % are: within the budget', 9, {}],
+  ])('of the TTFT objective: %s', (_, late, expected) => {
+    const history = writtenHistory(260, (page) => {
+      const histogram = page.histogram('time_to_first_token_seconds');
+      histogram.observe(0.6, late);
+      histogram.observe(0.1, 1000 - late);
+    });
+    const fired = evaluateAlerts(history, SLO_RULES).intervals.filter((each) => each.firingSeconds !== null);
+    expect(Object.fromEntries(fired.map((each) => [each.alert, each.firingSeconds]))).toEqual(expected);
+  });
+
   it('have names of their own, and keep only existing ones silent', () => {
     const all = [...ALERT_RULES, ...SLO_RULES].map((rule) => rule.name);
     expect(new Set(all).size).toBe(all.length);

@@ -12,6 +12,7 @@ import {
   evaluateAlerts,
   metricsOf,
   promql,
+  SLO_RULES,
   type VectorExpression,
 } from '../../../src/observability/alerts/index.ts';
 import type { MetricName, MetricsHistory } from '../../../src/observability/index.ts';
@@ -20,6 +21,7 @@ import { hasPrometheus, prometheusApi, type RunningTool, runTool, startTool } fr
 import { EXPRESSION_CASE } from './expression-cases.ts';
 import { HISTORY_CASE, historyOfCase } from './history-cases.ts';
 
+const RULES = [...ALERT_RULES, ...SLO_RULES];
 const START_SECONDS = 1_705_312_800.123;
 const CASES = 16;
 const EXPRESSIONS_PER_CASE = 30;
@@ -69,8 +71,8 @@ describe.skipIf(!hasPrometheus())(`Prometheus agrees (seed ${seed})`, () => {
   it('on what every rule says at every scrape, and on its state', async () => {
     const fired = new Set<string>();
     for (const one of cases) {
-      const judged = evaluateAlerts(one.history, ALERT_RULES, { ...BACKFILLED, scrapeLabels: one.labels });
-      for (const rule of ALERT_RULES) {
+      const judged = evaluateAlerts(one.history, RULES, { ...BACKFILLED, scrapeLabels: one.labels });
+      for (const rule of RULES) {
         const theirs = await theirVectors(prometheus.url, promql(rule.condition, one.labels.job), one);
         expectSame(ourVectors(rule.condition, one), theirs, `${describeCase(one)}: ${rule.name}`);
         const states = statesOf(theirs, one.history, rule.forSeconds);
@@ -80,7 +82,7 @@ describe.skipIf(!hasPrometheus())(`Prometheus agrees (seed ${seed})`, () => {
       for (const { alert, firingSeconds } of judged.intervals) if (firingSeconds !== null) fired.add(alert);
     }
     // Else the cases say little.
-    expect(fired.size).toBeGreaterThan(ALERT_RULES.length / 2);
+    expect(fired.size).toBeGreaterThan(RULES.length / 2);
   });
 
   it('on the value of any expression', async () => {
@@ -185,8 +187,4 @@ function numberOf(text: string): number {
   return text === '+Inf' ? Number.POSITIVE_INFINITY : text === '-Inf' ? Number.NEGATIVE_INFINITY : Number(text);
 }
 
-const METRICS = new Set<MetricName>([
-  ...metricsOf(ALERT_RULES),
-  'gpu_forward_seconds_total',
-  'request_latency_seconds',
-]);
+const METRICS = new Set<MetricName>([...metricsOf(RULES), 'gpu_forward_seconds_total', 'request_latency_seconds']);
