@@ -3,6 +3,7 @@ import {
   type EngineHostProfile,
   type EngineTiming,
   HOST_PROFILE_FILES,
+  samplesWithPenalties,
   shardModel,
   type TimingSource,
 } from '../backends/simulated/index.ts';
@@ -18,13 +19,14 @@ import type { RunSpec } from './run-spec.ts';
  * The profiles that a run's times come from, read and checked. Throws InputError for a file that cannot be read or is of another device,
  * ProfileError for one that is no profile.
  */
-export function timingSource({ timing, device }: Pick<RunSpec, 'timing' | 'device'>): TimingSource {
-  const { model, deviceProfile, host, samplingFilters } = timing;
-  const calibrated = model === 'calibrated';
+export function timingSource({ timing, device, model }: Pick<RunSpec, 'timing' | 'device' | 'model'>): TimingSource {
+  const { deviceProfile, host, samplingFilters } = timing;
+  const calibrated = timing.model === 'calibrated';
   return {
     profile: calibrated ? deviceProfileOf(deviceProfile, device.name) : null,
     host: calibrated ? hostProfileOf(host) : null,
     samplingFilters,
+    samplingPenalties: samplesWithPenalties(model.name),
     schedulerCosts: host !== 'none',
   };
 }

@@ -2,7 +2,7 @@ import type { HostResidual, PredictedMetric, PredictionRegime } from '../backend
 
 /** Share of the truths that an interval holds. */
 const INTERVAL_COVERAGE = 0.9;
-/** Fewer errors than this allow no interval: ceil(0.9 (n + 1)) must not exceed n. */
+/** Fewer errors than this allow no interval: a tenth of them would be less than one. */
 const RESIDUALS_MIN = 9;
 
 /** Bounds of a figure. */
