@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `npm start` as a user sees it: the server comes up, its own curl line streams an answer, SIGTERM ends it in order.
+# `npm start` as a user sees it: the server comes up, its own curl line streams an answer, it has its dashboard, SIGTERM ends it in order.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 output=$(mktemp)
@@ -18,6 +18,13 @@ grep -q '"role":"assistant"' <<<"$answer"
 grep -q '"finish_reason":"stop"' <<<"$answer"
 [ "$(tail -n 2 <<<"$answer" | head -n 1)" = 'data: [DONE]' ] || [ "$(tail -n 1 <<<"$answer")" = 'data: [DONE]' ]
 echo "answer: $(grep -c '^data: ' <<<"$answer") events"
+
+# The page is made of files beside the compiled code, which a build could leave out.
+address=$(grep -o 'http://127[.0-9]*:[0-9]*' "$output" | head -n 1)
+page=$(curl --silent --fail "$address/dashboard")
+grep -q '<script type="application/json" id="model">' <<<"$page"
+grep -q 'new EventSource' <<<"$page"
+echo "dashboard: ${#page} characters"
 
 # npm ends with 143 by itself when it is told to: the server is its last descendant.
 process=$server

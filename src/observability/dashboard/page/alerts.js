@@ -112,7 +112,7 @@ export class AlertStrip {
     );
     const facts = [labels, alert.value === null ? '' : `value ${valueText(alert.value)}`].filter((fact) => fact !== '');
     if (facts.length > 0) item.append(made('span', facts.join(', '), 'chip-value'));
-    item.title = alert.summary;
+    item.title = `${alert.summary}. ${alert.description}`;
     return item;
   }
 
@@ -159,6 +159,7 @@ export function activeAt(intervals, time) {
       sinceSeconds: pendingSeconds,
       value: null,
       summary: '',
+      description: '',
     }));
 }
 
@@ -191,7 +192,7 @@ export class AlertLanes {
     this.plot = new uPlot(
       {
         width: Math.max(120, this.place.clientWidth),
-        height: this.names.length * LANE_HEIGHT + 26,
+        height: this.names.length * LANE_HEIGHT + 30,
         padding: [4, 20, 0, this.labelWidth],
         legend: { show: false },
         cursor: {
@@ -208,8 +209,8 @@ export class AlertLanes {
             grid: { show: false },
             ticks: { show: false },
             font: '11px system-ui, sans-serif',
-            size: 22,
-            gap: 2,
+            size: 26,
+            gap: 6,
             space: 64,
             incrs: TIME_STEPS,
             values: timeTicks,
@@ -244,7 +245,9 @@ export class AlertLanes {
     const { ctx, bbox } = plot;
     const ratio = devicePixelRatio;
     const height = LANE_HEIGHT * ratio;
+    ctx.save();
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+    ctx.textAlign = 'left';
     ctx.textBaseline = 'middle';
     for (const [lane, name] of this.names.entries()) {
       const top = bbox.top + lane * height;
@@ -256,6 +259,7 @@ export class AlertLanes {
       ctx.fillStyle = colour('text');
       ctx.fillText(name, bbox.left - (this.labelWidth - 2) * ratio, top + height / 2);
     }
+    ctx.restore();
   }
 
   /** @param {any} plot @param {import('./model.js').AlertInterval} interval @param {number} top @param {number} height */

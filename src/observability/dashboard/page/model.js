@@ -11,7 +11,7 @@
  * @typedef {{ mode: 'live' | 'recorded', tiles: Tile[], panels: Panel[], heatmap: { bounds: number[] }, rules: Rule[] }} Model
  * @typedef {{ t: number, v: (number | null)[], h: number[] }} Frame
  * @typedef {{ alert: string, severity: string, state: 'pending' | 'firing', labels: Record<string, string>,
- *   sinceSeconds: number, value: number | null, summary: string }} ActiveAlert
+ *   sinceSeconds: number, value: number | null, summary: string, description: string }} ActiveAlert
  * @typedef {{ alert: string, severity: string, labels: Record<string, string>, pendingSeconds: number,
  *   firingSeconds: number | null, endSeconds: number | null }} AlertInterval
  * @typedef {{ frames: Frame[], whole: (number | null)[], intervals: AlertInterval[] | null }} Recording
