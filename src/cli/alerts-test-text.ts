@@ -105,7 +105,7 @@ function delayText(delays: readonly number[]): string {
 }
 
 /** A moment of the run: `hh:mm:ss`. */
-export function clockText(seconds: number): string {
+function clockText(seconds: number): string {
   const two = (value: number) => String(Math.floor(value)).padStart(2, '0');
   const fraction = seconds % 1 === 0 ? '' : (seconds % 1).toFixed(3).slice(1);
   return `${two(seconds / 3600)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}${fraction}`;

@@ -205,7 +205,6 @@ export const workloadSchema = z.discriminatedUnion('kind', [generated, mixed, tr
 
 export type GeneratedSection = z.output<typeof generated>;
 export type MixedSection = z.output<typeof mixed>;
-export type StreamSection = z.output<typeof stream>;
 export type TraceSection = z.output<typeof trace>;
 export type ArrivalsSection = z.output<typeof arrivals>;
 export type ContentSection = z.output<typeof content>;

@@ -32,7 +32,7 @@ export interface AlertJudgement {
 }
 
 /** How far thresholds are tried. */
-export const THRESHOLD_FACTORS = { lower: 0.9, higher: 1.1 } as const;
+const THRESHOLD_FACTORS = { lower: 0.9, higher: 1.1 } as const;
 
 /** Judges each rule by the violations of it that there were. `violations`: null for rules about which nothing is known. */
 export function judgeAlerts(

@@ -42,8 +42,8 @@ const COLUMNS = [
 ] as const;
 export type WorldColumn = (typeof COLUMNS)[number];
 
-export const TTFT_LIMITS_NS = [300e6, 500e6] as const;
-export const HOST_LIMITS_NS = [5e6, 50e6] as const;
+const TTFT_LIMITS_NS = [300e6, 500e6] as const;
+const HOST_LIMITS_NS = [5e6, 50e6] as const;
 const STALL_NS = 10e9;
 
 /**
