@@ -15,6 +15,7 @@ export interface SpanQueueOptions {
   readonly onFailure: (error: string, spans: number) => void;
 }
 
+/** A batch has at least so many spans, if there are as many, and ends with a trace. */
 const BATCH_SPANS = 512;
 /** A batch that is not full waits so long for more. */
 const BATCH_MS = 1000;
@@ -22,15 +23,19 @@ const EXPORTS_MAX = 2;
 
 /**
  * Kept spans on their way to the collector, in batches. What it has no room for is counted, never lost silently; a trace is taken
- * whole or not at all, so that no span is without its parent.
+ * whole and sent whole, or not at all, so that no span is without its parent.
  */
 export class SpanQueue {
   private readonly options: SpanQueueOptions;
-  private waiting: Span[] = [];
+  private traces: (readonly Span[])[] = [];
+  /** Spans of them. */
+  private waiting = 0;
   private sending = 0;
   private exports = 0;
   private timer: NodeJS.Timeout | null = null;
   private closing: (() => void) | null = null;
+  /** What was not away by then is counted: late answers change nothing. */
+  private closed = false;
 
   constructor(options: SpanQueueOptions) {
     this.options = options;
@@ -39,12 +44,13 @@ export class SpanQueue {
   /** The spans of one trace. */
   take(spans: readonly Span[]): void {
     const { spansMax, metrics } = this.options;
-    if (this.waiting.length + this.sending + spans.length > spansMax) {
+    if (this.waiting + this.sending + spans.length > spansMax) {
       metrics.dropped('queue_full', spans.length);
       return;
     }
-    for (const span of spans) this.waiting.push(span);
-    if (this.waiting.length >= BATCH_SPANS) this.send();
+    this.traces.push(spans);
+    this.waiting += spans.length;
+    if (this.waiting >= BATCH_SPANS) this.send();
     else this.timer ??= setTimeout(() => this.due(), BATCH_MS).unref();
   }
 
@@ -63,9 +69,11 @@ export class SpanQueue {
     });
     await Promise.race([sent, patience]);
     clearTimeout(timeout);
-    const lost = this.waiting.length + this.sending;
+    this.closed = true;
+    const lost = this.waiting + this.sending;
     if (lost > 0) this.options.metrics.dropped('export_failed', lost);
-    this.waiting = [];
+    this.traces = [];
+    this.waiting = 0;
     await Promise.race([
       this.options.exporter.close(),
       new Promise((resolve) => setTimeout(resolve, timeoutMs).unref()),
@@ -79,11 +87,12 @@ export class SpanQueue {
 
   private send(): void {
     const { exporter, metrics, onFailure } = this.options;
-    while (this.waiting.length > 0 && this.exports < EXPORTS_MAX) {
-      const batch = this.waiting.splice(0, BATCH_SPANS);
+    while (this.waiting > 0 && this.exports < EXPORTS_MAX) {
+      const batch = this.takeBatch();
       this.exports++;
       this.sending += batch.length;
       exporter.export(batch, (error) => {
+        if (this.closed) return;
         this.exports--;
         this.sending -= batch.length;
         if (error === null) metrics.exported(batch.length);
@@ -91,14 +100,22 @@ export class SpanQueue {
           metrics.dropped('export_failed', batch.length);
           onFailure(error, batch.length);
         }
-        if (this.waiting.length >= BATCH_SPANS || this.closing !== null) this.send();
-        else if (this.waiting.length > 0) this.timer ??= setTimeout(() => this.due(), BATCH_MS).unref();
+        if (this.waiting >= BATCH_SPANS || this.closing !== null) this.send();
+        else if (this.waiting > 0) this.timer ??= setTimeout(() => this.due(), BATCH_MS).unref();
         this.settle();
       });
     }
   }
 
+  private takeBatch(): Span[] {
+    let traces = 0;
+    let spans = 0;
+    while (traces < this.traces.length && spans < BATCH_SPANS) spans += this.traces[traces++]!.length;
+    this.waiting -= spans;
+    return this.traces.splice(0, traces).flat();
+  }
+
   private settle(): void {
-    if (this.waiting.length + this.sending === 0) this.closing?.();
+    if (this.waiting + this.sending === 0) this.closing?.();
   }
 }
