@@ -218,7 +218,7 @@ export const serveSchema = z
         ).default(4),
         allocation_stacks: z
           .boolean()
-          .describe('Call stacks with them; makes every allocation some 10 us slower')
+          .describe('Call stacks with them; makes every allocation some 40 us slower')
           .default(false),
       })
       .describe('What helps to find faults')
