@@ -21,7 +21,10 @@ export interface Equation {
   readonly deviation: number;
 }
 
-/** Weights by distance in deviations (P. Holland and R. Welsch, Commun. Stat. A6, 1977): less the farther, and from the middle of the rounds on none at all for outliers. */
+/**
+ * Weights by distance in deviations (P. Holland and R. Welsch, Commun. Stat. A6, 1977). Cauchy's in the first half of the rounds, less the farther: near
+ * the centres everything is far off. Then Tukey's: outliers have no say at all.
+ */
 const cauchy = (distance: number) => 1 / (1 + (distance / 2.385) ** 2);
 const tukey = (distance: number) => (distance < 4.685 ? (1 - (distance / 4.685) ** 2) ** 2 : 0);
 const ROUNDS = 25;
@@ -32,7 +35,7 @@ interface Row {
   readonly target: number;
 }
 
-/** The point, as logarithms, within all bounds that is closest to equations and centres: Gauss-Newton with Cauchy's weights. */
+/** The point, as logarithms, within all bounds that is closest to equations and centres: Gauss-Newton with the weights above. */
 export function robustLeastSquares(unknowns: readonly Unknown[], equations: readonly Equation[]): number[] {
   const centres = unknowns.map(({ centre }) => Math.log(centre));
   const priors = unknowns.map(({ spread }, c) => ({

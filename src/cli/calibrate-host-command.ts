@@ -12,7 +12,7 @@ interface CalibrateHostOptions {
 /** `twinfer calibrate-host CSV...`: an engine host profile from measured serving runs. */
 export function calibrateHostCommand(context: CliContext): Command {
   return new Command('calibrate-host')
-    .description('Fit what an engine costs beside the kernels to measured serving runs; takes minutes')
+    .description('Fit what an engine costs beside the kernels to measured serving runs; takes a minute or two')
     .argument('<csv...>', 'measurements of inference-perf runs, one row a stage')
     .requiredOption('--output <file>', 'write the profile into this file')
     .requiredOption('--date <day>', 'written into the profile, YYYY-MM-DD')

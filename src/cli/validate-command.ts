@@ -29,7 +29,7 @@ export function validateCommand(context: CliContext): Command {
     .description('Run measured serving stages through the twin and say how far off it is')
     .argument('<csv...>', 'measurements of inference-perf runs, one row a stage; or of closed loops (aiconfigurator)')
     .option('--host <file>', 'engine host profile (default: the bundled one of vLLM 0.15)')
-    .option('--leave-one-model-out', 'predict each model with a host fitted without it; takes minutes')
+    .option('--leave-one-model-out', 'predict each model with a host fitted without it; takes a minute or two')
     .option('--html <file>', 'write a page with plots of predicted against measured')
     .option('--json', 'print JSON')
     .addHelpText(
