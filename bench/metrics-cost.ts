@@ -1,29 +1,15 @@
-import {
-  catalogueModel,
-  H100_SXM,
-  ModelledHostTimer,
-  RooflineTimingModel,
-  SimulatedBackend,
-} from '../src/backends/simulated/index.ts';
 import { loadScenario } from '../src/config/load-scenario.ts';
 import { resolveScenario } from '../src/config/resolve-scenario.ts';
-import { Engine, engineConfig, NO_SINK, Request, StreamTokens, VirtualClock } from '../src/core/index.ts';
 import { createMetricsPage, EngineMetrics, renderMetrics } from '../src/observability/index.ts';
 import { MetricsObserver } from '../src/runtime/metrics-observer.ts';
 import { runSimulation } from '../src/runtime/run-simulation.ts';
+import { decodeRun, SEQUENCES } from './decode-run.ts';
 import { circumstances, inWords } from './report.ts';
 
 // What metrics cost an engine on the simulated device: 256 sequences decode, step by step and in runs of steps, with and without
 // metrics in turns, each the best of its rounds; what they cost whole simulated runs; and what a scrape costs. `npx tsx bench/metrics-cost.ts`
 
-const SEQUENCES = 256;
-const OUTPUT_TOKENS = 2000;
 const ROUNDS = 15;
-const GIB = 2 ** 30;
-const TIMING = new RooflineTimingModel(catalogueModel('llama-3.1-8b'), H100_SXM, 16, {
-  tensorParallel: 1,
-  tokensPerStepMax: 8192,
-});
 
 const page = createMetricsPage();
 console.log(inWords(circumstances()));
@@ -31,44 +17,11 @@ for (const stepsMax of [1, 4096]) compare(stepsMax);
 for (const path of ['scenarios/llama-3.1-8b-h100.yaml', 'scenarios/speculative.yaml']) await wholeRuns(path);
 await scrapes();
 
-/** One run to its end; its wall time, ms, and its steps. */
 function run(stepsMax: number, metered: boolean): { readonly ms: number; readonly steps: number } {
-  const clock = new VirtualClock();
-  const blocksTotal = 40_000;
-  const config = engineConfig('twinfer', {
-    blocksTotal,
-    sequencesMax: SEQUENCES,
-    tokensPerStepMax: 8192,
-    modelLenMax: 8192,
+  return decodeRun(stepsMax, (config, backend) => {
+    const metrics = metered ? new EngineMetrics(page, { config, backend }) : null;
+    return { events: metrics, attach: (engine) => metrics?.attach(engine) };
   });
-  const memory = {
-    totalBytes: 80 * GIB,
-    budgetBytes: 72 * GIB,
-    weightBytes: 16 * GIB,
-    activationBytes: GIB,
-    runtimeBytes: GIB,
-    blockBytes: 2 ** 20,
-    kvBytes: blocksTotal * 2 ** 20,
-    blocksTotal,
-    hostBlocksTotal: 0,
-  };
-  const options = {
-    clock,
-    device: H100_SXM,
-    tensorParallel: 1,
-    memory,
-    timing: TIMING,
-    stepsInFlight: config.stepsInFlight,
-  };
-  const backend = new SimulatedBackend({ ...options, stepsMax, acceptance: null, faults: null });
-  const metrics = metered ? new EngineMetrics(page, { config, backend }) : null;
-  const engine = new Engine({ config, clock, backend, events: metrics, hostTimer: new ModelledHostTimer() });
-  metrics?.attach(engine);
-  for (let id = 0; id < SEQUENCES; id++)
-    engine.submit(new Request(id, 0, new StreamTokens(128, id + 1), OUTPUT_TOKENS), NO_SINK);
-  const from = performance.now();
-  clock.run();
-  return { ms: performance.now() - from, steps: engine.totals.steps };
 }
 
 function compare(stepsMax: number): void {

@@ -84,7 +84,7 @@ export type AdminCall =
   | DebugCall;
 
 /**
- * trace: records every step for so many wall seconds; answered with TimelineChunks when it is over, or stopped.
+ * trace: records every step for so many wall seconds; answered with a StepTrace when it is over, or stopped.
  * slow-steps: answered with a SlowStepsReport. recent-timeline: TimelineChunks of the last minutes.
  */
 export type TimelineCall =

@@ -16,6 +16,7 @@ export interface ReceivedSpan {
   readonly status: number;
   readonly schemaUrl: string;
   readonly resource: Readonly<Record<string, unknown>>;
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
 }
 
 /** An ExportTraceServiceRequest in OTLP/JSON, as far as it is read here. */
@@ -34,6 +35,7 @@ interface OtlpRequest {
         readonly endTimeUnixNano: string;
         readonly attributes: readonly OtlpAttribute[];
         readonly status: { readonly code?: number };
+        readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
       }[];
     }[];
   }[];
@@ -130,6 +132,7 @@ export function readOtlpJson(text: string): ReceivedSpan[] {
         attributes: attributesOf(span.attributes),
         status: span.status.code ?? 0,
         schemaUrl,
+        links: span.links ?? [],
         resource: attributesOf(resource.attributes),
       })),
     ),

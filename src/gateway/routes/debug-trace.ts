@@ -5,12 +5,13 @@ import {
   readTimeline,
   type SlowStepsReport,
   type StepRecord,
-  type TimelineChunks,
+  type StepTrace,
 } from '../../observability/timeline/index.ts';
 import { ApiError, badRequest, overloaded, shown } from '../api/api-error.ts';
 import type { GatewayContext } from '../context.ts';
 import { EngineDownError, type TimelineCall } from '../engine-link.ts';
 import type { RequestNames } from '../request-names.ts';
+import type { RequestTracing } from '../tracing/request-tracing.ts';
 
 const SECONDS_MAX = 60;
 
@@ -73,11 +74,7 @@ function secondsOf(request: FastifyRequest): number {
 }
 
 /** Records for so many seconds; null = the client has left meanwhile, which ends the recording. */
-async function record(
-  context: GatewayContext,
-  request: FastifyRequest,
-  seconds: number,
-): Promise<TimelineChunks | null> {
+async function record(context: GatewayContext, request: FastifyRequest, seconds: number): Promise<StepTrace | null> {
   const { socket } = request.raw;
   let gone = socket.destroyed;
   const leave = () => {
@@ -86,11 +83,30 @@ async function record(
     context.link.admin({ call: 'stop-trace' }).catch(() => {});
   };
   socket.once('close', leave);
+  context.tracing?.beginSteps();
   try {
-    const chunks = (await askEngine(context, { call: 'trace', seconds })) as TimelineChunks;
-    return gone ? null : chunks;
+    const trace = (await askEngine(context, { call: 'trace', seconds })) as StepTrace;
+    if (context.tracing !== null) await emitSpans(context.tracing, trace);
+    return gone ? null : trace;
   } finally {
+    context.tracing?.endSteps();
     socket.off('close', leave);
+  }
+}
+
+/** A root span for each step, with links to the requests in it. */
+async function emitSpans(tracing: RequestTracing, { chunks, lengths, wallNs }: StepTrace): Promise<void> {
+  let at = 0;
+  let lastNs = 0;
+  for (const [i, words] of chunks.entries()) {
+    for (const record of readTimeline(words, lengths[i]!)) {
+      if (record.kind !== 'step') continue;
+      const endNs = wallNs[at + 1]!;
+      tracing.step(record, { startNs: Math.min(Math.max(wallNs[at]!, lastNs), endNs), endNs });
+      lastNs = endNs;
+      at += 2;
+    }
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
@@ -98,7 +114,7 @@ function send(
   context: GatewayContext,
   names: RequestNames,
   reply: FastifyReply,
-  chunks: TimelineChunks,
+  chunks: StepTrace,
   seconds: number,
 ): FastifyReply {
   const name = `twinfer-trace-${context.epochSeconds()}.json`;
@@ -111,7 +127,7 @@ function send(
 
 /** A chunk of records at a time: others want this thread as well. */
 async function* perfettoText(
-  { chunks, lengths }: TimelineChunks,
+  { chunks, lengths }: StepTrace,
   names: RequestNames,
   about: Readonly<Record<string, unknown>>,
 ): AsyncGenerator<string> {

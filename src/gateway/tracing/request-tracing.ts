@@ -13,11 +13,15 @@ import {
   requestSpans,
   type SequenceRecord,
   type Span,
+  type SpanLink,
+  type StepSpanTimes,
+  stepSpan,
   TraceExemplars,
   type TraceMetrics,
   traceContext,
   ttftMs,
 } from '../../observability/spans/index.ts';
+import type { StepRecord } from '../../observability/timeline/index.ts';
 import { RequestTrace } from './request-trace.ts';
 
 export interface RequestTracingOptions {
@@ -51,6 +55,8 @@ export class RequestTracing {
   private readonly random = new Uint8Array(DRAWS * DRAW_BYTES);
   private drawn = DRAWS;
   private open = 0;
+  /** While a step trace is recorded: whose span a request of the engine belongs to. */
+  private stepTrace: Map<number, SpanLink> | null = null;
 
   constructor(options: RequestTracingOptions) {
     this.options = options;
@@ -86,6 +92,7 @@ export class RequestTracing {
   /** The engine has got a request of this trace: one record will come for each of its sequences. */
   submitted(trace: RequestTrace, engineId: number, sequences: number): void {
     this.byEngineId.set(engineId, trace);
+    this.stepTrace?.set(engineId, trace.context);
     trace.owed.set(engineId, sequences);
   }
 
@@ -114,6 +121,25 @@ export class RequestTracing {
       trace.owed.clear();
       this.settle(trace);
     }
+  }
+
+  /** A step trace begins: requests are remembered until `endSteps`. */
+  beginSteps(): void {
+    this.stepTrace = new Map([...this.byEngineId].map(([id, trace]) => [id, trace.context]));
+  }
+
+  /** Makes a span of a step of the trace, with links to its requests. */
+  step(step: StepRecord, times: StepSpanTimes): void {
+    const links = new Map<string, SpanLink>();
+    for (const { id } of step.rows) {
+      const link = this.stepTrace?.get(id);
+      if (link !== undefined) links.set(link.spanId, { traceId: link.traceId, spanId: link.spanId });
+    }
+    this.options.take([stepSpan(step, times, traceContext(null, this.draw()), [...links.values()])]);
+  }
+
+  endSteps(): void {
+    this.stepTrace = null;
   }
 
   /** The call that it became has ended. */

@@ -1,4 +1,4 @@
-/** The seven spans of a request. */
+/** The seven spans of a request, and a step of the engine while a step trace is recorded. */
 export type SpanName =
   | 'gateway.request'
   | 'engine.process'
@@ -6,7 +6,8 @@ export type SpanName =
   | 'memory.allocate'
   | 'executor.forward'
   | 'gpu.compute'
-  | 'sampler.sample';
+  | 'sampler.sample'
+  | 'engine.step';
 
 export type AttributeValue = string | number | boolean | readonly string[] | readonly number[];
 export type SpanAttributes = Readonly<Record<string, AttributeValue>>;
@@ -27,6 +28,14 @@ export interface Span {
   readonly endNs: number;
   readonly attributes: SpanAttributes;
   readonly failed: boolean;
+  /** Other spans that it has to do with, and how many had no room. */
+  readonly links?: readonly SpanLink[];
+  readonly linksDropped?: number;
+}
+
+export interface SpanLink {
+  readonly traceId: string;
+  readonly spanId: string;
 }
 
 /** Instrumentation scope, and the conventions that the attributes follow; pinned, since all of `gen_ai.*` may still change. */

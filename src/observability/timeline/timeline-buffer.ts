@@ -4,6 +4,11 @@ export interface TimelineChunks {
   readonly lengths: readonly number[];
 }
 
+/** A trace with the wall times of its steps: of step i, wallNs[2 i] when it was planned and wallNs[2 i + 1] when it had ended. */
+export interface StepTrace extends TimelineChunks {
+  readonly wallNs: readonly number[];
+}
+
 /** An array that several threads can read without a copy. */
 export function sharedWords(length: number): Float64Array {
   return new Float64Array(new SharedArrayBuffer(8 * length));

@@ -1,13 +1,14 @@
-import type { Engine, EngineEvents } from '../../core/index.ts';
+import { type Engine, type EngineEvents, EventFanout } from '../../core/index.ts';
 import type { TimelineCall } from '../../gateway/engine-link.ts';
 import {
   ListenerSlot,
   SlowSteps,
+  type StepTrace,
   sharedWords,
-  type TimelineChunks,
   TimelineRecorder,
   TimelineRing,
 } from '../../observability/timeline/index.ts';
+import { wallNs } from '../system-clock.ts';
 
 /** Records of a trace at most: 64 MiB, minutes of a device with 256 sequences in real time. */
 const TRACE_CHUNK_WORDS = 1 << 16;
@@ -51,11 +52,12 @@ export class LiveTimeline {
   }
 
   /** Records all rows of all steps for so many wall seconds, or until there is no more room, or somebody ends it. */
-  private trace(seconds: number): Promise<TimelineChunks> {
+  private trace(seconds: number): Promise<StepTrace> {
     const engine = this.engine!;
     if (this.endTrace !== null) throw new Error('a trace is running');
     const chunks: Float64Array[] = [];
     const lengths: number[] = [];
+    const wall = new WallTimes();
     return new Promise((resolve) => {
       const recorder = new TimelineRecorder({
         engine,
@@ -77,10 +79,29 @@ export class LiveTimeline {
         clearTimeout(timer);
         this.slot.listener = null;
         recorder.close(engine.clock.nowNs());
-        resolve({ chunks, lengths });
+        resolve({ chunks, lengths, wallNs: wall.wallNs });
       };
       this.endTrace = end;
-      this.slot.listener = recorder;
+      this.slot.listener = new EventFanout([recorder, wall]);
     });
+  }
+}
+
+/** When steps were planned and had ended by the wall, two times a step, in the order of their ends. */
+class WallTimes extends EventFanout {
+  readonly wallNs: number[] = [];
+  private readonly planned: number[] = [];
+
+  constructor() {
+    super([]);
+  }
+
+  override stepPlanned(): void {
+    this.planned.push(wallNs());
+  }
+
+  override stepFinished(): void {
+    const endNs = wallNs();
+    this.wallNs.push(this.planned.shift() ?? endNs, endNs);
   }
 }

@@ -38,13 +38,13 @@ export function otlpSpan(span: Span, origin: SpanOrigin): OtlpSpan {
     ended: true,
     status: { code: span.failed ? SpanStatusCode.ERROR : SpanStatusCode.UNSET },
     attributes: span.attributes as OtlpSpan['attributes'],
-    links: [],
+    links: (span.links ?? []).map((link) => ({ context: { ...link, traceFlags: SAMPLED } })),
     events: [],
     resource: origin.resource,
     instrumentationScope: { name: SPAN_SCOPE, version: origin.version, schemaUrl: SPAN_SCHEMA_URL },
     droppedAttributesCount: 0,
     droppedEventsCount: 0,
-    droppedLinksCount: 0,
+    droppedLinksCount: span.linksDropped ?? 0,
   };
 }
 

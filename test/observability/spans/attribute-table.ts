@@ -57,11 +57,24 @@ export const SPAN_ATTRIBUTES: Readonly<Record<SpanName, readonly string[]>> = {
   ],
   'gpu.compute': ['kernel_name', 'gpu_id'],
   'sampler.sample': ['temperature', 'top_p', 'token_id?'],
+  'engine.step': [
+    'engine.step',
+    'engine.steps',
+    'batch_size',
+    'sequence_lengths',
+    'engine.prefill_tokens',
+    'engine.decode_tokens',
+    'engine.waiting',
+    'engine.swapped',
+    'engine.head_waits_for?',
+    'kv_cache.blocks_used',
+  ],
 };
 
 /** Parents by name; null = the caller, or nobody. */
 export const SPAN_PARENTS: Readonly<Record<SpanName, SpanName | null>> = {
   'gateway.request': null,
+  'engine.step': null,
   'engine.process': 'gateway.request',
   'scheduler.enqueue': 'engine.process',
   'memory.allocate': 'scheduler.enqueue',
