@@ -139,11 +139,13 @@ describe.skipIf(!here)('the dashboard of a simulated run', () => {
 
 describe.skipIf(!here)('the dashboard of a server', () => {
   let server: TestServer;
+  const recording = join(folder, 'served.jsonl');
   let busy = true;
   const clients: Promise<void>[] = [];
 
   beforeAll(async () => {
-    server = await startTestServer({ timeScale: 1, tokenizerThreads: 1 });
+    const record = { file: recording, intervalSeconds: 1, bytesMax: 2 ** 30 };
+    server = await startTestServer({ timeScale: 1, tokenizerThreads: 1, record });
     for (let i = 0; i < 6; i++) clients.push(client(i));
   });
   afterAll(async () => {
@@ -190,6 +192,21 @@ describe.skipIf(!here)('the dashboard of a server', () => {
     expect(await faintTexts(page)).toEqual([]);
     expect(await overflow(page)).toBe(0);
     expect([problems, requests]).toEqual([[], [`${server.url}/dashboard/stream`]]);
+    await page.context().close();
+  });
+
+  it('is there again from what the server has recorded, the gateway included', async () => {
+    const file = join(folder, 'served.html');
+    const { code } = await capturedCli(['dashboard', recording, '--out', file]);
+    expect(code).toBe(0);
+    const { page, problems, requests } = await openPage(browser, pathToFileURL(file).href, { height: 6000 });
+    await vi.waitFor(async () => {
+      const drawn = await drawnPixels(page);
+      expect(Object.keys(drawn)).toEqual(expect.arrayContaining(['client-ttft', 'event-loop', 'event-loop-delay']));
+      expect(Object.entries(drawn).filter(([id, pixels]) => pixels < 4 && id !== 'acceptance')).toEqual([]);
+    });
+    expect(await page.locator('#connection-text').textContent()).toBe('whole run');
+    expect([problems, requests]).toEqual([[], []]);
     await page.context().close();
   });
 
