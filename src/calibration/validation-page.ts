@@ -2,7 +2,13 @@ import { predictionInterval } from '../simulation/prediction-intervals.ts';
 import { escapeHtml } from '../simulation/report/escape-html.ts';
 import { HTML_STYLE } from '../simulation/report/html-style.ts';
 import { type ScatterPlot, scatterPlot } from './scatter-plot.ts';
-import type { MetricSummary, ValidatedMetric, ValidatedStage, ValidationSummary } from './serving-validation.ts';
+import {
+  type MetricSummary,
+  type ValidatedMetric,
+  type ValidatedStage,
+  type ValidationSummary,
+  worstStages,
+} from './serving-validation.ts';
 
 export interface ValidationPageInput {
   readonly stages: readonly ValidatedStage[];
@@ -91,7 +97,7 @@ ${compared.length === 0 ? nothing : `<div class="charts">${plots('equality')}</d
 <h2>Error by load</h2>
 ${compared.length === 0 ? nothing : `<div class="charts">${plots('error')}</div>`}
 <h2>The stages that are farthest off</h2>
-<div class="panel">${worstTable(compared)}</div>
+<div class="panel">${worstTable(stages)}</div>
 <h2>All stages</h2>
 <div class="panel">${stageTable(stages)}</div>
 <h2>Reproduce</h2>
@@ -143,22 +149,11 @@ function summaryTable(summary: ValidationSummary): string {
   return tableOf(['metric', 'stages', 'median', 'mean', 'p90', 'bias', 'inside 90 %', 'half-width'], rows);
 }
 
-/** By the mean that is farthest off as a ratio, so that half as much counts like twice as much. */
-function worstTable(stages: readonly ComparedStage[]): string {
-  const far = (error: number) => Math.abs(Math.log1p(error));
-  const rows = stages
-    .map((stage) => {
-      const [metric, error] = (['e2eMean', 'ttftMean', 'tpotMean'] as const)
-        .map((name) => [name, stage.errors[name]] as const)
-        .reduce((worst, each) => (far(each[1]) > far(worst[1]) ? each : worst));
-      return { stage, metric, error };
-    })
-    .sort((a, b) => far(b.error) - far(a.error))
-    .slice(0, WORST_COUNT)
-    .map(
-      ({ stage, metric, error }) =>
-        `<tr><td>${escapeHtml(shortModel(stage.model))}</td><td>${escapeHtml(loadText(stage))}</td><td>${metric}</td><td>${signed(error)}</td></tr>`,
-    );
+function worstTable(stages: readonly ValidatedStage[]): string {
+  const rows = worstStages(stages, WORST_COUNT).map(
+    ({ model, workload, stage, ratePerSecond, metric, error }) =>
+      `<tr><td>${escapeHtml(shortModel(model))}</td><td>${escapeHtml(`${workload} ${stage}, ${ratePerSecond}/s`)}</td><td>${metric}</td><td>${signed(error)}</td></tr>`,
+  );
   return tableOf(['model', 'load', 'metric', 'error'], rows);
 }
 

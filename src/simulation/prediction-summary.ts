@@ -55,13 +55,33 @@ export function predictionSummary(
     PREDICTED_METRICS.map((metric) => {
       const value = figureOf(summary, metric);
       if (value === null) return [metric, null];
-      const halfWidth = basis === null ? null : predictionHalfWidth(basis.residuals, regime, metric);
+      const halfWidth = basis === null ? null : halfWidthOf(basis.residuals, regime, metric);
       if (halfWidth === null) return [metric, { value, low: null, high: null }];
       found = true;
       return [metric, { value, ...predictionInterval(value, halfWidth) }];
     }),
   ) as Record<PredictedMetric, PredictedFigure | null>;
   return { reason: found ? null : noInterval(basis), basis: found ? basis!.engine : null, regime, metrics };
+}
+
+/**
+ * A figure that too few stages were measured for takes the errors of one that is no better known: a median those of the mean, the throughput
+ * those of E2E, of which a closed loop's is the inverse (an open loop's is what arrives).
+ */
+const STANDS_IN: Readonly<Partial<Record<PredictedMetric, PredictedMetric>>> = {
+  ttftP50: 'ttftMean',
+  e2eP50: 'e2eMean',
+  throughput: 'e2eMean',
+};
+
+function halfWidthOf(
+  residuals: readonly HostResidual[],
+  regime: PredictionRegime,
+  metric: PredictedMetric,
+): number | null {
+  const standIn = STANDS_IN[metric];
+  const own = predictionHalfWidth(residuals, regime, metric);
+  return own === null && standIn !== undefined ? predictionHalfWidth(residuals, regime, standIn) : own;
 }
 
 function noInterval(basis: ResidualBasis | null): string {
