@@ -2,7 +2,7 @@ import type { StepRecord } from '../timeline/index.ts';
 import type { Span, SpanLink } from './span.ts';
 
 /** Links of a span at most: OpenTelemetry's own limit. */
-export const LINKS_MAX = 128;
+const LINKS_MAX = 128;
 
 export interface StepSpanTimes {
   /** Of the span clock, ns. */
