@@ -11,6 +11,6 @@ export * from './metric-definition.ts';
 export * from './metrics-history.ts';
 export * from './metrics-page.ts';
 export * from './metrics-snapshot.ts';
-export { CELLS_TOTAL, cellOf, HIDDEN_CELLS, type HiddenCell, type MetricPlace, PLACES } from './page-layout.ts';
+export { CELLS_TOTAL, cellOf, PLACES } from './page-layout.ts';
 export * from './prometheus.ts';
 export * from './slow-phase-watch.ts';
