@@ -32,6 +32,7 @@ export class SequenceTrail {
   }
 
   admitted(admission: Growing<AdmissionRecord>, nowNs: number): void {
+    this.takeLateTokens();
     this.stage = 'prefill';
     this.slot = this.sequence.slot;
     this.admission = admission;
@@ -64,8 +65,12 @@ export class SequenceTrail {
   /** `tokenIds`: whether to take the ids of its output along. */
   end(sums: StepSums, lastEndNs: number, nowNs: number, wallToNs: number, tokenIds: boolean): SequenceRecord {
     const { sequence } = this;
-    if (this.stage !== 'waiting') this.endDecode(sums, lastEndNs);
-    else if (sequence.finishReason !== 'rejected') this.waited(null, nowNs);
+    if (this.stage === 'waiting') {
+      this.takeLateTokens();
+      if (sequence.finishReason !== 'rejected') this.waited(null, nowNs);
+    } else {
+      this.endDecode(sums, lastEndNs);
+    }
     const { request, output } = sequence;
     return {
       requestId: request.id,
@@ -104,6 +109,16 @@ export class SequenceTrail {
       preemptions: sequence.preemptions,
       admission,
     });
+  }
+
+  /** Tokens of a step that was in flight when it gave its place up: of the forward before. */
+  private takeLateTokens(): void {
+    const { outputTokens, lastTokenNs } = this.sequence;
+    const last = this.forwards.at(-1);
+    if (last === undefined || outputTokens <= this.tokens) return;
+    last.sampledTokens += outputTokens - this.tokens;
+    last.endNs = Math.max(last.endNs, lastTokenNs);
+    this.tokens = outputTokens;
   }
 
   private endDecode(sums: StepSums, lastEndNs: number): void {

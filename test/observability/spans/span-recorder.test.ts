@@ -165,7 +165,22 @@ describe('laws', () => {
           }
         },
       ),
-      { numRuns: 60 },
+      {
+        numRuns: 60,
+        // One is preempted while a step has it, which gives it a token, and is aborted before it comes back.
+        examples: [
+          [
+            [
+              { arrivalNs: 0, promptTokens: 524, outputTokens: 86, stream: 1, n: 3, abortNs: undefined },
+              { arrivalNs: 10_347_931, promptTokens: 382, outputTokens: 84, stream: 2, n: 1, abortNs: 613_420_198 },
+              { arrivalNs: 10_347_931, promptTokens: 1, outputTokens: 114, stream: 1, n: 1, abortNs: undefined },
+            ],
+            [],
+            false,
+            2,
+          ],
+        ],
+      },
     );
   });
 
