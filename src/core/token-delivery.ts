@@ -30,7 +30,7 @@ export function deliver(engine: Engine, plan: StepPlan, result: StepResult, endN
     if (plan.samples[row] === 0) continue;
     sequence.placeholders -= 1 + drafts;
     let count = steps;
-    if (drafts > 0) count = verify(engine, sequence, drafts, result.acceptedDrafts[row]!);
+    if (drafts > 0) count = verify(engine, plan, sequence, drafts, result.acceptedDrafts[row]!);
     // The later steps of a run, which the plan did not count.
     else if (steps > 1) sequence.computedTokens += steps - 1;
     sequence.canDraft = sequence.state === 'running';
@@ -77,11 +77,14 @@ function irregularGap(engine: Engine, sequence: Sequence, count: number, endNs: 
 }
 
 /** Books the drafts of a row and takes the rejected ones back; returns the tokens that the row delivers. */
-function verify(engine: Engine, sequence: Sequence, drafts: number, accepted: number): number {
+function verify(engine: Engine, plan: StepPlan, sequence: Sequence, drafts: number, accepted: number): number {
   sequence.proposedDraftTokens += drafts;
   sequence.acceptedDraftTokens += accepted;
   engine.scheduler.speculation!.verify(drafts, accepted);
-  if (sequence.state === 'running') sequence.computedTokens -= drafts - accepted;
+  // One that was preempted and has come back since counts what it computed from its new admission on.
+  if (sequence.state === 'running' && sequence.admittedStep <= plan.stepId) {
+    sequence.computedTokens -= drafts - accepted;
+  }
   return accepted + 1;
 }
 

@@ -116,6 +116,54 @@ describe('engine, any walk', () => {
     walks(drafting, failing);
   });
 
+  it('takes rejected drafts back from the admission that proposed them, not from the next', () => {
+    const one = (prompt: number[], output: number, n = 1): Action => ({
+      kind: 'submit',
+      prompt,
+      output,
+      n,
+      priority: 0,
+      salt: 0,
+      patienceNs: 0,
+    });
+    const tail = new Array<number>(9).fill(0);
+    new EngineWalk({
+      blockSize: 1,
+      blocksTotal: 48,
+      sequencesMax: 4,
+      tokensPerStepMax: 64,
+      prefillChunkTokensMax: 5,
+      modelLenMax: 64,
+      stepsInFlight: 2,
+      capacity: 'as-needed',
+      watermarkRatio: 0,
+      victim: 'tail',
+      preemptionsMax: 0,
+      admissionRetrySteps: 0,
+      siblings: 'independent',
+      partialPrefixHits: false,
+      pendingPrefixHits: false,
+      reuseEmptyFirst: false,
+      waitingMax: 1000,
+      bypassMax: 0,
+      bypassedMax: 0,
+      speculation: { ...SPECULATION, lookaheadTokens: 1 },
+    }).run([
+      { ...one([0], 1), patienceNs: 1 } as Action,
+      ...new Array<Action>(4).fill(one([0], 1)),
+      { kind: 'steps', count: 3 },
+      one([0, 1, 4, 9, 5, 3, 3, 5, 9, 4, 1, ...tail], 2),
+      one([3, 4, 7, 1, 8, 6, 6, 8, 1, 7, 4, 3, 0, 0, 0, 0], 9, 3),
+      { kind: 'fail', status: 'sticky' },
+      { kind: 'begin' },
+      { kind: 'steps', count: 5 },
+      { kind: 'finish', which: 0, keep: 0 },
+      { kind: 'steps', count: 6 },
+      { kind: 'begin' },
+      { kind: 'finish', which: 0, keep: 0 },
+    ]);
+  });
+
   it('never preempts with capacity "guaranteed-no-evict"', () => {
     const guaranteed = fc
       .boolean()
