@@ -21,8 +21,8 @@ import { thresholdText } from './panel-text.ts';
 import { PANELS, ROW_TITLES } from './panels.ts';
 import { TILES } from './tiles.ts';
 
-// biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of Grafana
-const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
+/** The variable of the dashboard. */
+const DATASOURCE = { type: 'prometheus', uid: '$datasource' };
 
 /** deploy/grafana/twinfer.json: the panels of the built-in dashboard, over any number of instances and any time. */
 export function grafanaDashboard(): string {
