@@ -35,6 +35,16 @@ function logLines(): Record<string, unknown>[] {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
+/** The first such line of the log, which is written behind the answers. */
+function logged(wanted: (line: Record<string, unknown>) => boolean): Promise<Record<string, unknown>> {
+  const look = () => {
+    const line = logLines().find(wanted);
+    expect(line).toBeDefined();
+    return line!;
+  };
+  return vi.waitFor(look, { timeout: 10_000 });
+}
+
 /** Begins a long answer whose id ends with `name`; resolves when its first token has come. */
 async function begin(name: string): Promise<{ stop(): void }> {
   const stop = new AbortController();
@@ -77,7 +87,7 @@ describe('a planted leak', () => {
     expect(body).toMatchObject({ blocks: 7, by_request: [{ request_id: 'gen-guilty', live: false }] });
     expect(await metric('kv_cache_orphaned_blocks')).toBe(7);
     expect((await debug('/debug/state')).body['text']).toMatch(/^idle, but 7 blocks are in use: 7 are orphaned/);
-    const line = logLines().find((each) => String(each['msg']).startsWith('block audit'))!;
+    const line = await logged((each) => String(each['msg']).startsWith('block audit'));
     expect(line).toMatchObject({ orphaned: 7, findings: [{ last_holder: { request_id: 'gen-guilty' } }] });
     expect((line['flight_recorder'] as string[]).length).toBeGreaterThan(0);
     const block = body['by_request'][0].ranges[0][0] as number;
@@ -115,14 +125,7 @@ describe('a planted reference too many', () => {
     await start({ engine: { checkIntervalNs: 0 } });
     await begin('doomed');
     await server.admin('/admin/faults', { kind: 'wrong-reference' });
-    const line = await vi.waitFor(
-      () => {
-        const crashed = logLines().find((each) => each['event'] === 'crashed');
-        expect(crashed).toBeDefined();
-        return crashed!;
-      },
-      { timeout: 10_000 },
-    );
+    const line = await logged((each) => each['event'] === 'crashed');
     expect(line['detail']).toContain('references = owners');
     expect((line['flight_recorder'] as string[]).at(-1)).toMatch(/^step=\d+ timeNs=\d+ rows=1 /);
   });

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { CATALOGUE, createMetricsPage, type MetricDefinition, renderMetrics } from '../../src/observability/index.ts';
+import {
+  CATALOGUE,
+  createMetricsPage,
+  type MetricDefinition,
+  renderMetrics,
+  seriesOf,
+} from '../../src/observability/index.ts';
 import { metricsDocument, undocumentedMetrics } from '../../src/observability/metrics-doc.ts';
 import { readRepositoryFile } from '../support/repository-files.ts';
 import { meteredRun } from './metered-run.ts';
@@ -148,11 +154,17 @@ describe('the catalogue', () => {
 describe('the size of a scrape', () => {
   const samples = (text: string) => text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
 
-  it('is at most 450 series, and 7 more for each further GPU', async () => {
+  it('is at most 450 series with one GPU, and 7 more for each further one', async () => {
     const { page } = meteredRun({ requests: [{ arrivalNs: 0, stream: 1, promptTokens: 64, outputTokensMax: 4 }] });
     const size = samples(await renderMetrics(page, { openMetrics: false, vllmAliases: false }));
     expect(size).toBeGreaterThan(350);
     expect(size).toBeLessThanOrEqual(450);
+    const ofGpu = (gpu: string) =>
+      CATALOGUE.flatMap((metric) => {
+        const label = (metric.labels ?? []).findIndex(({ name }) => name === 'gpu_id');
+        return label < 0 ? [] : seriesOf(metric).filter((values) => values[label] === gpu);
+      }).length;
+    expect([ofGpu('0'), ofGpu('1')]).toEqual([7, 7]);
   });
 
   it('does not grow with what happens', async () => {

@@ -43,9 +43,10 @@ function store(choice) {
 /** @param {HTMLElement} button @param {() => void} changed */
 export function startTheme(button, changed) {
   let choice = CHOICES.includes(stored()) ? stored() : 'system';
+  const system = matchMedia('(prefers-color-scheme: dark)');
   const apply = () => {
-    if (choice === 'system') delete document.documentElement.dataset['theme'];
-    else document.documentElement.dataset['theme'] = choice;
+    const light = choice === 'light' || (choice === 'system' && !system.matches);
+    document.documentElement.dataset['theme'] = light ? 'light' : 'dark';
     button.setAttribute('aria-label', `Colours: ${choice === 'system' ? 'as the system' : choice}`);
     button.title = `Colours: ${choice === 'system' ? 'as the system' : choice}`;
     button.dataset['choice'] = choice;
@@ -57,6 +58,6 @@ export function startTheme(button, changed) {
     store(choice);
     apply();
   });
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', apply);
+  system.addEventListener('change', apply);
   apply();
 }
