@@ -184,7 +184,10 @@ class EngineThread {
 
   private turn(): void {
     for (let i = 0; i < TURNS_MAX; i++) {
-      for (let held = receiveMessageOnPort(this.port); held !== undefined; held = receiveMessageOnPort(this.port)) {
+      // A thread that is to hang reads nothing more.
+      while (this.hangUntilNs === 0) {
+        const held = receiveMessageOnPort(this.port);
+        if (held === undefined) break;
         this.receive(held.message);
       }
       if (this.hangUntilNs > 0) this.hang();
