@@ -56,7 +56,11 @@ export class ClosedLoops {
     });
     const server = { ...sizes, repository: measured.model, model, profile: this.profile, operators, memory };
     const run = (overNs: number, rounds: number) =>
-      new Clients(new SimulatedServer({ ...server, blockSize: BLOCK_SIZE }, this.host), measured, overNs).run(rounds);
+      new Clients(
+        new SimulatedServer({ ...server, blockSize: BLOCK_SIZE }, this.host, measured.id),
+        measured,
+        overNs,
+      ).run(rounds);
     const together = run(0, 1);
     const answerNs = (together.ttftMeanMs + together.tpotMeanMs * (outputTokens - 1)) * 1e6;
     return run(answerNs, ROUNDS);

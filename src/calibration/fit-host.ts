@@ -2,24 +2,32 @@ import type { EngineHostProfile } from '../backends/simulated/index.ts';
 import { HOST_COEFFICIENTS, type HostCoefficient, type HostProfileHead, hostProfile } from './host-coefficients.ts';
 import { difference, type Equation, robustLeastSquares } from './robust-least-squares.ts';
 import type { StageLatencies } from './serving-measurement.ts';
-import { predictStages, type ServingTarget } from './serving-run.ts';
+import { comparableStages, type PredictedStage, predictStages, type ServingTarget } from './serving-run.ts';
 
-/** Standard deviation of a logarithm that a measured figure is trusted to: percentiles scatter more than means. */
+/** Standard deviation of a logarithm that a measured figure is trusted to: what repeats of Llama-3.1-8B differ by, and a little of the model. */
 const TRUST: readonly (readonly [metric: keyof StageLatencies, deviation: number])[] = [
   ['tpotMean', 0.015],
   ['ttftMean', 0.02],
   ['ttftP90', 0.03],
-  ['e2eP99', 0.12],
+  ['e2eP99', 0.05],
   ['ttftP99', 0.2],
 ];
+/** The same of stages in which experts are compiled: how often that happens and whom it meets is chance. */
+const TRUST_COMPILING: Readonly<Partial<Record<keyof StageLatencies, number>>> = {
+  ttftMean: 0.07,
+  e2eP99: Number.POSITIVE_INFINITY,
+  ttftP99: Number.POSITIVE_INFINITY,
+};
 
 /** The stages of one model count as at most this many: repeats of a configuration say little about other models. */
 const STAGES_PER_MODEL = 4;
 /** A stage whose measured mean TTFT is above this has a queue that grows: it says nothing of single steps. */
 const TTFT_MEAN_MAX_MS = 1000;
-/** Share of a stage that is run to see how figures change: differences need less than figures. */
-const SHARE = 0.06;
+/** Chance that meets a few requests would hide what a coefficient changes. */
+const CALM = { slowFirstTokens: { share: 0, nsMax: 0 }, expertCompileNs: 0 };
 const SEED = 1;
+/** Shortened stages show how figures change: differences need less than figures. */
+const SHORT = { seed: SEED, share: 0.06 };
 /** Steps of the numeric derivatives, in spreads of the coefficient. */
 const DERIVATIVE_STEP = 0.5;
 /** How often the engine is run again where the last solution is. */
@@ -29,9 +37,9 @@ const ROUNDS = 3;
 interface Distinct {
   readonly target: ServingTarget;
   readonly repeats: readonly ServingTarget[];
-  /** Logarithms of its figures at the centres, stages run whole. */
+  /** Logarithms of its figures at the centres. */
   readonly whole: readonly number[];
-  /** The same with shortened stages. */
+  /** The same with shortened stages, calm. */
   readonly short: readonly number[];
   /** gains[c][i]: what figure i gains when coefficient c doubles, as a share of it. */
   readonly gains: readonly (readonly number[])[];
@@ -58,8 +66,8 @@ export class HostFit {
     const at = CENTRES;
     this.distinct = groups.map((repeats, index) => {
       const target = repeats[0]!;
-      const whole = figures(target, hostProfile(at, about), 1);
-      const short = figures(target, hostProfile(at, about), SHARE);
+      const whole = figures(comparableStages(target, hostProfile(at, about), SEED));
+      const short = shortFigures(target, { ...hostProfile(at, about), ...CALM });
       const gains = HOST_COEFFICIENTS.map((coefficient, c) => gainsOf(target, coefficient, c, short, about));
       hooks.pass?.(index + 1, groups.length);
       return { target, repeats, whole, short, gains };
@@ -100,23 +108,37 @@ function usable(target: ServingTarget): boolean {
 }
 
 /** Logarithms of the trusted figures, stage by stage. */
-function figures(target: ServingTarget, host: EngineHostProfile, share: number): number[] {
-  const stages = predictStages(target, host, { seed: SEED, share });
+function figures(stages: readonly PredictedStage[]): number[] {
   return stages.flatMap(({ latencies }) => TRUST.map(([metric]) => Math.log(latencies[metric])));
+}
+
+function shortFigures(target: ServingTarget, host: EngineHostProfile): number[] {
+  return figures(predictStages(target, host, SHORT));
 }
 
 function gainsOf(
   target: ServingTarget,
-  { of, spread }: HostCoefficient,
+  { name, of, spread }: HostCoefficient,
   coefficient: number,
   short: readonly number[],
   about: HostProfileHead,
 ): readonly number[] {
   if (of !== undefined && !of(target)) return short.map(() => 0);
+  if (name === 'expertCompileNs') {
+    // From nothing to the centre.
+    const { slowFirstTokens } = CALM;
+    const moved = shortFigures(target, { ...hostProfile(CENTRES, about), slowFirstTokens });
+    return moved.map((value, i) => 1 - Math.exp(short[i]! - value));
+  }
   const step = DERIVATIVE_STEP * spread;
   const point = CENTRES.map((value, other) => (other === coefficient ? value + step : value));
-  const moved = figures(target, hostProfile(point, about), SHARE);
+  const moved = shortFigures(target, { ...hostProfile(point, about), ...CALM });
   return moved.map((value, i) => (Math.exp(value - short[i]!) - 1) / (Math.exp(step) - 1));
+}
+
+/** First-time prompts meet experts whose kernels are compiled when they are first needed. */
+function compiles({ model }: ServingTarget, stage: number): boolean {
+  return stage === 0 && model.experts !== null && model.weightFormat === 'bf16';
 }
 
 function equations(distinct: readonly Distinct[]): Equation[] {
@@ -124,16 +146,17 @@ function equations(distinct: readonly Distinct[]): Equation[] {
   for (const { repeats } of distinct) {
     for (const { run } of repeats) stages.set(run.model, (stages.get(run.model) ?? 0) + run.stages.length);
   }
-  return distinct.flatMap(({ whole, gains, repeats }) => {
+  return distinct.flatMap(({ target, whole, gains, repeats }) => {
     const crowd = Math.sqrt(Math.max(1, stages.get(repeats[0]!.run.model)! / STAGES_PER_MODEL));
     return repeats.flatMap(({ run }) =>
       run.stages.flatMap(({ measured }, stage) =>
         TRUST.map(([metric, deviation], k): Equation => {
           const i = stage * TRUST.length + k;
+          const trusted = compiles(target, stage) ? (TRUST_COMPILING[metric] ?? deviation) : deviation;
           return {
             difference: Math.log(measured[metric]) - whole[i]!,
             gains: gains.map((of) => of[i]!),
-            deviation: deviation * crowd,
+            deviation: trusted * crowd,
           };
         }),
       ),
@@ -150,13 +173,18 @@ function corrected(
 ): Equation[] {
   let next = 0;
   return distinct.flatMap(({ target, repeats, short }) => {
-    const moved = figures(target, profile, SHARE);
+    const moved = shortFigures(target, { ...profile, ...CALM });
     return repeats.flatMap(() =>
       moved.map((value, i) => {
         const equation = expected[next++]!;
-        const said = equation.difference - difference(equation, at, CENTRES);
+        const said = equation.difference - difference({ ...equation, gains: calmGains(equation.gains) }, at, CENTRES);
         return { ...equation, difference: equation.difference - (value - short[i]! - said) };
       }),
     );
   });
+}
+
+/** Without those of coefficients that a calm run does not know. */
+function calmGains(gains: readonly number[]): readonly number[] {
+  return gains.map((gain, c) => (HOST_COEFFICIENTS[c]!.name === 'expertCompileNs' ? 0 : gain));
 }

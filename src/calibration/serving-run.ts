@@ -44,12 +44,19 @@ export interface PredictedStage {
 
 export interface ServingRunOptions {
   readonly seed: number;
+  /** Independent servers and loads, whose requests count together; 1 unless told. */
+  readonly replicates?: number;
   /**
    * Share of their durations that stages are run, in (0, 1]. Below 1 a stage stands for the whole: requests after the first-time prompts and
    * `SETTLING_SECONDS` more weigh as much as all that they stand for.
    */
   readonly share: number;
 }
+
+/** How stages are run to be compared: few requests, most of all those of the first seconds, decide the percentiles. */
+const REPLICATED = { replicates: 5, share: 0.2 };
+/** Share of the rate that a configuration sustains above which a stage is run as long as it was measured: its queue may grow. */
+const LOAD_REPLICATED_MAX = 0.9;
 
 /** After the last first-time prompt: until what it held up has drained. */
 const SETTLING_SECONDS = 10;
@@ -89,21 +96,64 @@ export class ServingTarget {
   }
 }
 
-/** Runs all stages on one server, the first on a cold cache. Pure. */
+/** What the client saw of a stage. */
+interface StageRun {
+  readonly ttft: WeightedTimes;
+  readonly e2e: WeightedTimes;
+  readonly prediction: Omit<PredictedStage, 'latencies'>;
+}
+
+/** Runs all stages on one server, the first on a cold cache; on as many as there are replicates. Pure. */
 export function predictStages(
   target: ServingTarget,
   host: EngineHostProfile,
-  options: ServingRunOptions,
+  { seed, replicates = 1, share }: ServingRunOptions,
 ): PredictedStage[] {
-  const client = new Client(target, host, options);
-  return target.run.stages.map((stage) => client.stage(stage.ratePerSecond, stage.durationSeconds, options.share));
+  const { stages } = target.run;
+  const runs = Array.from({ length: replicates }, (_, replicate) => {
+    const client = new Client(target, host, replicate === 0 ? seed : `${seed}/${replicate}`);
+    return stages.map((stage) => client.stage(stage.ratePerSecond, stage.durationSeconds, share));
+  });
+  return stages.map((_, stage) =>
+    together(
+      runs.map((stages) => stages[stage]!),
+      target.run.outputTokens,
+    ),
+  );
+}
+
+/** The same for comparison with what was measured. */
+export function comparableStages(target: ServingTarget, host: EngineHostProfile, seed: number): PredictedStage[] {
+  const stages = predictStages(target, host, { seed, ...REPLICATED });
+  const near = stages.some(({ regime }) => regime.load > LOAD_REPLICATED_MAX);
+  return near ? predictStages(target, host, { seed, share: 1 }) : stages;
+}
+
+/** One stage of all replicates. */
+function together(runs: readonly StageRun[], outputTokens: number): PredictedStage {
+  const ttft = new WeightedTimes();
+  const e2e = new WeightedTimes();
+  for (const run of runs) {
+    ttft.addAll(run.ttft);
+    e2e.addAll(run.e2e);
+  }
+  const sum = (of: (run: StageRun['prediction']) => number) =>
+    runs.reduce((total, run) => total + of(run.prediction), 0);
+  return {
+    latencies: latenciesOf(ttft, e2e, outputTokens),
+    requests: sum(({ requests }) => requests),
+    coldRequests: sum(({ coldRequests }) => coldRequests),
+    preemptions: sum(({ preemptions }) => preemptions),
+    saturated: 2 * sum(({ saturated }) => (saturated ? 1 : 0)) > runs.length,
+    regime: runs[0]!.prediction.regime,
+  };
 }
 
 /** The load generator: sends, and notes when first and last tokens reach it. */
 class Client implements TokenSink {
   private readonly target: ServingTarget;
   private readonly frontend: Frontend;
-  private readonly seed: number;
+  private readonly seed: number | string;
   private readonly clock: VirtualClock;
   private readonly engine: Engine;
   private readonly prompts: PromptSource;
@@ -120,12 +170,12 @@ class Client implements TokenSink {
   private preemptions = 0;
   private stages = 0;
 
-  constructor(target: ServingTarget, host: EngineHostProfile, { seed }: ServingRunOptions) {
+  constructor(target: ServingTarget, host: EngineHostProfile, seed: number | string) {
     const { run } = target;
     this.target = target;
     this.seed = seed;
     this.users = run.groups * run.usersPerGroup;
-    const server = new SimulatedServer({ ...target, ...run, repository: run.model, model: target.model }, host);
+    const server = new SimulatedServer({ ...target, ...run, repository: run.model, model: target.model }, host, seed);
     this.clock = server.clock;
     this.engine = server.engine;
     this.frontend = server.frontend;
@@ -133,7 +183,7 @@ class Client implements TokenSink {
     this.prompts = promptsOf(target, seed);
   }
 
-  stage(ratePerSecond: number, seconds: number, share: number): PredictedStage {
+  stage(ratePerSecond: number, seconds: number, share: number): StageRun {
     const { clock } = this;
     const all = Math.max(1, Math.round(ratePerSecond * seconds));
     const sentBefore = this.sent;
@@ -154,14 +204,9 @@ class Client implements TokenSink {
     const saturated = this.running > 2 * sequencesMax;
     while (clock.armed > 0) clock.run(clock.nextNs() + 10e9);
     this.engine.check(clock.nowNs());
-    return {
-      latencies: latenciesOf(this.ttft, this.e2e, this.target.run.outputTokens),
-      requests,
-      coldRequests: cold,
-      preemptions: this.preemptions,
-      saturated,
-      regime: stageRegime(this.target, this.steady, ratePerSecond, all, cold),
-    };
+    const { ttft, e2e, preemptions } = this;
+    const regime = stageRegime(this.target, this.steady, ratePerSecond, all, cold);
+    return { ttft, e2e, prediction: { requests, coldRequests: cold, preemptions, saturated, regime } };
   }
 
   tokens(sequence: Sequence, from: number): void {
@@ -209,7 +254,7 @@ class Client implements TokenSink {
   }
 }
 
-function promptsOf({ run, promptTokens }: ServingTarget, seed: number): PromptSource {
+function promptsOf({ run, promptTokens }: ServingTarget, seed: number | string): PromptSource {
   const question = promptTokens - run.systemPromptTokens;
   return sharedPrefixPrompts(
     {

@@ -2,7 +2,7 @@ import type { EngineHostProfile, HostResidual, PredictionRegime } from '../backe
 import { predictionHalfWidth } from '../simulation/prediction-intervals.ts';
 import { quantile } from './residuals.ts';
 import type { MeasuredRun, MeasuredStage, StageLatencies } from './serving-measurement.ts';
-import { type PredictedStage, predictStages, type ServingTarget } from './serving-run.ts';
+import { comparableStages, type PredictedStage, type ServingTarget } from './serving-run.ts';
 
 export const VALIDATED_METRICS = ['e2eMean', 'e2eP99', 'ttftMean', 'ttftP90', 'ttftP99', 'tpotMean'] as const;
 export type ValidatedMetric = (typeof VALIDATED_METRICS)[number];
@@ -48,7 +48,7 @@ export type ValidationSummary = Readonly<Record<ValidatedMetric | 'ttftP99Warm' 
 
 /** Every stage of a run through the engine. */
 export function validateRun(target: ServingTarget, host: EngineHostProfile, seed: number): ValidatedStage[] {
-  const predicted = predictStages(target, host, { seed, share: 1 });
+  const predicted = comparableStages(target, host, seed);
   return target.run.stages.map((stage, index) => compared(target.run, stage, predicted[index]!));
 }
 

@@ -36,7 +36,7 @@ export class SimulatedServer {
   /** Step times without stalls. */
   readonly steady: TimingModel;
 
-  constructor(server: MeasuredServer, host: EngineHostProfile) {
+  constructor(server: MeasuredServer, host: EngineHostProfile, seed: number | string) {
     const { repository, model, profile, operators, memory, tensorParallel, blockSize } = server;
     const { tokensPerStepMax, sequencesMax } = server;
     const device = deviceSpec(profile.device);
@@ -68,7 +68,7 @@ export class SimulatedServer {
       faults: null,
     });
     this.engine = new Engine({ config, backend, clock: this.clock });
-    this.frontend = new Frontend(host);
+    this.frontend = new Frontend(host, seed);
     this.steady = steady;
   }
 }

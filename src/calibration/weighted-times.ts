@@ -12,6 +12,10 @@ export class WeightedTimes {
     this.weight += weight;
   }
 
+  addAll({ times, weights }: WeightedTimes): void {
+    for (let i = 0; i < times.length; i++) this.add(times[i]!, weights[i]!);
+  }
+
   mean(): number {
     return this.sum / this.weight;
   }

@@ -57,7 +57,7 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
       blocksUsed: () => engine.kv.pool.used,
       blocksCached: () => engine.kv.blocksCached,
     };
-    const frontend = source.host === null ? null : new Frontend(source.host);
+    const frontend = source.host === null ? null : new Frontend(source.host, spec.seed);
     const recorder = new RunRecorder({ gauges, digest: spec.output.digest, records: output.records, frontend });
     const observers = [...(hooks.observers ?? []), ...output.observers];
     const listeners: EngineEvents[] = [recorder, ...observers.map((observer) => observer.events)];

@@ -1,5 +1,6 @@
 import type { EngineHostProfile } from '../backends/simulated/index.ts';
 import type { Sequence } from '../core/index.ts';
+import { type Uniform, uniformSource } from './random.ts';
 
 /**
  * What lies between a client and the engine (API server, tokeniser, output processing), as the engine host profile has it: the client's times
@@ -7,11 +8,14 @@ import type { Sequence } from '../core/index.ts';
  */
 export class Frontend {
   private readonly host: EngineHostProfile;
+  private readonly uniform: Uniform;
   /** First tokens that are on their way to a client, or have come there: how long each takes, ns. */
   private readonly firstTokens = new Map<Sequence, number>();
 
-  constructor(host: EngineHostProfile) {
+  /** `seed` decides which first tokens are slow ones. */
+  constructor(host: EngineHostProfile, seed: number | string) {
     this.host = host;
+    this.uniform = uniformSource(seed, 'slow first tokens');
   }
 
   /** From the client's sending of a prompt until the engine sees it, whole ns. */
@@ -19,9 +23,12 @@ export class Frontend {
     return Math.round(this.host.requestBeforeNs + promptTokens * this.host.perPromptTokenNs);
   }
 
-  /** From the engine's first token to the client's, ns; `live`: sequences that the engine has got and not ended. */
+  /** From the engine's next first token to the client's, ns; asked once for each. `live`: sequences that the engine has got and not ended. */
   firstTokenNs(live: number): number {
-    return live * this.host.firstTokenNsPerSequence;
+    const { firstTokenNsPerSequence, slowFirstTokens } = this.host;
+    const slow = this.uniform() < slowFirstTokens.share;
+    const slowNs = slow ? Math.round(this.uniform() * slowFirstTokens.nsMax) : 0;
+    return live * firstTokenNsPerSequence + slowNs;
   }
 
   /** From the engine's end of a sequence to the client's, ns. */

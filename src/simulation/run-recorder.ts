@@ -276,7 +276,11 @@ export class RunRecorder implements EngineEvents {
       this.tpot.observe(ns / (sequence.outputTokens - 1), 1);
     }
     if (sequence.admittedNs !== NONE) this.queue.observe(sequence.waitedNs, 1);
-    if (reason === 'stop' || reason === 'length') this.e2e.observe(this.nowNs + endDelayNs - arrivalNs, 1);
+    if (reason === 'stop' || reason === 'length') {
+      // Whoever holds up a first token holds up what follows it.
+      const e2eNs = this.nowNs + endDelayNs - arrivalNs;
+      this.e2e.observe(e2eNs > ttftNs ? e2eNs : ttftNs, 1);
+    }
     this.timeSeries.finished(this.nowNs, firstTokenNs, ttftNs);
   }
 

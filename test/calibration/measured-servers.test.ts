@@ -27,10 +27,19 @@ describe('the bundled host profile: errors of models that the fit had not seen',
     ['ttftMean', 0.025],
     ['tpotMean', 0.02],
     ['ttftP90', 0.025],
-    ['e2eP99', 0.045],
+    ['e2eP99', 0.04],
   ] as const)('%s: median within %d', (metric, limit) => {
     expect(residuals.length).toBeGreaterThanOrEqual(50);
     expect(median(residuals.map(({ errors }) => Math.abs(errors[metric]!)))).toBeLessThanOrEqual(limit);
+  });
+
+  it.each([
+    ['warm', false, 0.06],
+    ['with first-time prompts', true, 0.18],
+  ])('TTFT p99 of stages %s: median within their bound', (_, cold, limit) => {
+    const stages = residuals.filter((each) => each.cold === cold);
+    expect(stages.length).toBeGreaterThan(20);
+    expect(median(stages.map(({ errors }) => Math.abs(errors.ttftP99!)))).toBeLessThanOrEqual(limit);
   });
 
   it('E2E of every model: median within 5 %', () => {

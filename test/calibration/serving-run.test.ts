@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { type EngineHostProfile, UNIT_SCALE } from '../../src/backends/simulated/index.ts';
 import type { MeasuredRun } from '../../src/calibration/serving-measurement.ts';
-import { type PredictedStage, predictStages, ServingTarget } from '../../src/calibration/serving-run.ts';
+import {
+  comparableStages,
+  type PredictedStage,
+  predictStages,
+  ServingTarget,
+} from '../../src/calibration/serving-run.ts';
 import { bundledDeviceProfile } from '../../src/runtime/device-profile-file.ts';
 
 const DEVICE = bundledDeviceProfile('H100-SXM-80GB')!;
@@ -27,7 +32,8 @@ const FREE: EngineHostProfile = {
   requestAfterNs: 0,
   perPromptTokenNs: 0,
   firstTokenNsPerSequence: 0,
-  moeStalls: null,
+  slowFirstTokens: { share: 0, nsMax: 0 },
+  expertCompileNs: 0,
   routeSkew: 0,
   scale: UNIT_SCALE,
   residuals: [],
@@ -80,8 +86,8 @@ describe('predictStages', () => {
     expect(Math.abs(late!.latencies.e2eMean - bare!.latencies.e2eMean - 12)).toBeLessThan(3);
   });
 
-  it('lets a mixture of experts stall on its first-time prompts, and a dense model never', () => {
-    const stalling = { ...FREE, moeStalls: { coldPrompts: [2], stallNs: 900e6 } };
+  it('lets a mixture of experts compile for its first-time prompts, and a dense model never', () => {
+    const stalling = { ...FREE, expertCompileNs: 900e6 };
     const mixture = run([2], { model: 'mistralai/Mixtral-8x7B-v0.1', tensorParallel: 2 });
     expect(predict(mixture, FREE)[0]!.latencies.ttftP99).toBeLessThan(400);
     expect(predict(mixture, stalling)[0]!.latencies.ttftP99).toBeGreaterThan(400);
@@ -99,6 +105,25 @@ describe('predictStages', () => {
       }
       expect(short[i]!.requests).toBeLessThan(0.2 * stage.requests);
     });
+  });
+
+  it('counts the requests of all replicates together, each with a load and a cold cache of its own', () => {
+    const options = { seed: 7, share: 1 };
+    const target = new ServingTarget(run([4]), DEVICE);
+    const [one] = predictStages(target, FREE, options);
+    const [three] = predictStages(target, FREE, { ...options, replicates: 3 });
+    expect(three).toMatchObject({ requests: 240, coldRequests: 45, saturated: false });
+    expect(three!.latencies.e2eMean).not.toBe(one!.latencies.e2eMean);
+    expect(Math.abs(three!.latencies.e2eMean / one!.latencies.e2eMean - 1)).toBeLessThan(0.05);
+  });
+
+  it('runs a load near saturation as long as it was measured', () => {
+    // A tenth of the sixty seconds would not fill what the queue may hold.
+    const stages = [{ ...run([1]).stages[0]!, ratePerSecond: 45, durationSeconds: 60 }];
+    const target = new ServingTarget({ ...run([1]), outputTokens: 400, stages }, DEVICE);
+    const [stage] = comparableStages(target, FREE, 1);
+    expect(stage!.regime.load).toBeGreaterThan(1);
+    expect(stage).toMatchObject({ requests: 2700, saturated: true });
   });
 
   it('calls a load saturated whose queue grows', () => {

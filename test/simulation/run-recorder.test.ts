@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { StepPlan, StepResult } from '../../src/core/index.ts';
+import { bundledHostProfile } from '../../src/runtime/host-profile-file.ts';
+import { Frontend } from '../../src/simulation/frontend.ts';
 import { RequestRecords } from '../../src/simulation/report/request-records.ts';
 import { RunRecorder } from '../../src/simulation/run-recorder.ts';
 import { finishedSequence, REJECTED } from './finished-sequence.ts';
@@ -38,6 +40,21 @@ describe('RunRecorder', () => {
     expect(latencyNs.queue.max).toBe(5e6);
     expect(requests).toMatchObject({ injected: 1, completed: 1 });
     expect(simulatedNs).toBe(1.15e9);
+  });
+
+  it('ends no request before its first token is seen, however late the frontend is with it', () => {
+    const slow = { ...bundledHostProfile(), slowFirstTokens: { share: 1, nsMax: 1e9 } };
+    const frontend = new Frontend(slow, 1);
+    const gauges = { blocksTotal: 100, blocksUsed: () => 0, blocksCached: () => 0 };
+    const made = new RunRecorder({ gauges, digest: 'records', records: null, frontend });
+    made.attach(new Int32Array(8 * 16), 16);
+    const sequence = finishedSequence({ outputTokens: 1, lastTokenNs: 1.05e9, finishedNs: 1.05e9 });
+    made.received(sequence, sequence.request.arrivalNs);
+    frontend.deliverFirstToken(sequence, 1);
+    made.finished(sequence, sequence.finishedNs);
+    const { latencyNs } = made.finish();
+    expect(latencyNs.ttft.max).toBeGreaterThan(70e6);
+    expect(latencyNs.e2e.max).toBe(latencyNs.ttft.max);
   });
 
   it('leaves out what did not happen: E2E of an abort, TPOT of one token, everything of a rejection', () => {

@@ -109,8 +109,8 @@ export class DeviceOperators {
       );
     }
     this.kernelsPerLayer = smallKernels(shape);
-    // Attention, the products, and for experts two grouped products with the sorting of their rows.
-    this.launchesPerLayer = this.kernelsPerLayer + linears.length + 1 + (shape.experts === null ? 0 : 3);
+    // Attention and the products.
+    this.launchesPerLayer = this.kernelsPerLayer + linears.length + 1 + expertLaunches(shape);
     this.weightBytes = this.byTokens((tokens) => weightBytes(shape, shard, tokens));
     this.extrapolations = extrapolations;
   }
@@ -225,6 +225,17 @@ function layerLinears(shape: ModelShape, shard: ModelShard): readonly Linear[] {
 function smallKernels(shape: ModelShape): number {
   const headNorms = shape.modelType.startsWith('qwen3') || shape.modelType === 'llama4' ? 1 : 0;
   return 5 + headNorms + (shape.experts === null ? 0 : 1);
+}
+
+/**
+ * Launches of a mixture of experts beside those of `smallKernels` and of its products, counted in vLLM 0.15, `model_executor/layers/fused_moe`. 16 bit
+ * (`fused_moe.py`): two that sort the rows, two grouped products, activation, sum. fp8 (`cutlass_moe.py`): the choice of experts by operators of
+ * PyTorch (5), weights on the input, quantisation, three that lay out the problem, two that move rows, two grouped products of two launches each,
+ * activation, quantisation, two that move back and sum, and of the shared expert two quantisations and the activation; the choice itself is counted there.
+ */
+function expertLaunches(shape: ModelShape): number {
+  if (shape.experts === null) return 0;
+  return shape.weightFormat === 'fp8' ? 22 : 6;
 }
 
 function weightBytes(shape: ModelShape, shard: ModelShard, tokens: number): number {

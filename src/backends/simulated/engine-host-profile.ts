@@ -42,9 +42,11 @@ export interface EngineHostProfile {
   readonly perPromptTokenNs: number;
   /** Before the client sees its first token, per sequence that runs then. */
   readonly firstTokenNsPerSequence: number;
+  /** This share of the requests gets its first token up to `nsMax` later, evenly spread: API server or client did something else first. */
+  readonly slowFirstTokens: { readonly share: number; readonly nsMax: number };
 
-  /** Fused MoE kernels compile for new shapes: the step of the n-th first-time prompt stalls. null = never. */
-  readonly moeStalls: { readonly coldPrompts: readonly number[]; readonly stallNs: number } | null;
+  /** Compiling the grouped products of fused experts for a variant that did not occur before (`StallingTimingModel`). 0 = never. */
+  readonly expertCompileNs: number;
 
   /** How unevenly routes spread over experts, 0 (evenly) to 1.5: see `expertCoverage`. */
   readonly routeSkew: number;
@@ -118,7 +120,7 @@ export const HOST_PROFILE_BOUNDS = {
   requestNs: [0, 50_000_000],
   firstTokenNs: [0, 500_000],
   perPromptTokenNs: [0, 100_000],
-  stallNs: [0, 10_000_000_000],
+  compileNs: [0, 10_000_000_000],
   scale: {
     gemm: [0.9, 1.3],
     moe: [0.8, 1.6],

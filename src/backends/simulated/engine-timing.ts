@@ -2,7 +2,7 @@ import { CalibratedTimingModel } from './calibrated.ts';
 import type { DeviceSpec } from './device.ts';
 import type { DeviceOperators } from './device-operators.ts';
 import type { DeviceProfile } from './device-profile.ts';
-import type { EngineHostProfile } from './engine-host-profile.ts';
+import { captureTokensLimit, type EngineHostProfile } from './engine-host-profile.ts';
 import type { ModelShape } from './model-shape.ts';
 import { RooflineTimingModel } from './roofline.ts';
 import { StallingTimingModel } from './stalling-timing.ts';
@@ -60,8 +60,16 @@ export function engineTiming(
     samplingPenalties,
   });
   const { extrapolations } = calibrated;
-  const stalls = model.experts !== null && model.weightFormat === 'bf16' ? (host?.moeStalls ?? null) : null;
-  if (stalls === null) return { timing: calibrated, steady: calibrated, extrapolations };
-  const timing = new StallingTimingModel(calibrated, options.blockSize, stalls.coldPrompts, stalls.stallNs);
+  const compileNs = host?.expertCompileNs ?? 0;
+  // Experts in fp8 run kernels that are compiled beforehand (CUTLASS).
+  if (model.experts === null || model.weightFormat === 'fp8' || host === null || compileNs === 0) {
+    return { timing: calibrated, steady: calibrated, extrapolations };
+  }
+  const timing = new StallingTimingModel(calibrated, {
+    experts: model.experts,
+    captureTokens: captureTokensLimit(host, options.sequencesMax),
+    tokensPerStepMax: options.tokensPerStepMax,
+    compileNs,
+  });
   return { timing, steady: calibrated, extrapolations };
 }

@@ -22,8 +22,9 @@ const NUMBERS = [
   'perPromptTokenNs',
   'firstTokenNsPerSequence',
   'routeSkew',
+  'expertCompileNs',
 ] as const satisfies readonly (keyof EngineHostProfile)[];
-const OTHERS = ['formatVersion', 'engine', 'createdOn', 'sources', 'moeStalls', 'scale', 'residuals'];
+const OTHERS = ['formatVersion', 'engine', 'createdOn', 'sources', 'slowFirstTokens', 'scale', 'residuals'];
 
 /** Checks a parsed engine host profile: every number is there and not negative, nothing else is. Throws ProfileError. */
 export function parseHostProfile(file: string, json: unknown): EngineHostProfile {
@@ -39,15 +40,10 @@ export function parseHostProfile(file: string, json: unknown): EngineHostProfile
   for (const field of NUMBERS) notNegative(file, field, profile[field]);
   const scale = object(file, 'scale', profile['scale']);
   for (const field of Object.keys(UNIT_SCALE)) notNegative(file, `scale.${field}`, scale[field]);
-  if (profile['moeStalls'] !== null) {
-    const stalls = object(file, 'moeStalls', profile['moeStalls']);
-    notNegative(file, 'moeStalls.stallNs', stalls['stallNs']);
-    const prompts = stalls['coldPrompts'];
-    if (!Array.isArray(prompts)) throw new ProfileError(file, 'moeStalls.coldPrompts: a list of numbers is needed');
-    prompts.forEach((value, index) => {
-      notNegative(file, `moeStalls.coldPrompts[${index}]`, value);
-    });
-  }
+  const slow = object(file, 'slowFirstTokens', profile['slowFirstTokens']);
+  for (const field of ['share', 'nsMax']) notNegative(file, `slowFirstTokens.${field}`, slow[field]);
+  if ((slow['share'] as number) > 1)
+    throw new ProfileError(file, `slowFirstTokens.share: ${slow['share']} is not allowed; 0 to 1`);
   const residuals = profile['residuals'];
   if (!Array.isArray(residuals)) throw new ProfileError(file, 'residuals: a list is needed; it may be empty');
   residuals.forEach((entry, index) => {
