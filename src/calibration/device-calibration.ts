@@ -43,11 +43,12 @@ export function deviceProfile(
   const elementwise = elementwiseTime(tables.elementwise);
   const sampling = {
     plain: samplingTable(tables.elementwise, 'temperature'),
-    filtered: samplingTable(tables.elementwise, 'top-k and top-p'),
+    topP: samplingTable(tables.elementwise, 'top-p'),
+    topKTopP: samplingTable(tables.elementwise, 'top-k and top-p'),
   };
   const residuals = [
-    ...gemmResiduals('gemm.bf16', gemm.bf16),
-    ...gemmResiduals('gemm.fp8', gemm.fp8),
+    ...gemmResiduals('bf16', gemm.bf16),
+    ...gemmResiduals('fp8', gemm.fp8),
     contextResidual(contextAttention),
     generationResidual(generationAttention),
     moeResidual(moe),
@@ -55,7 +56,8 @@ export function deviceProfile(
     collectiveResidual('nccl', nccl),
     elementwiseResidual(tables.elementwise, elementwise),
     samplingResidual('sampling.plain', sampling.plain),
-    samplingResidual('sampling.filtered', sampling.filtered),
+    samplingResidual('sampling.topP', sampling.topP),
+    samplingResidual('sampling.topKTopP', sampling.topKTopP),
   ].filter((residual) => residual !== null);
   const peaks = measuredPeaks(gemm.bf16, gemm.fp8, generationAttention);
   return {

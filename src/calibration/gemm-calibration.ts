@@ -4,8 +4,9 @@ import type {
   GemmTable,
   MeasuredPeaks,
   ProfileResidual,
+  WeightFormat,
 } from '../backends/simulated/index.ts';
-import { GemmTimes } from '../backends/simulated/kernels/gemm-times.ts';
+import { GemmTimes, rowPlace } from '../backends/simulated/kernels/gemm-times.ts';
 import { type KernelCsv, KernelTableError, rising } from './kernel-csv.ts';
 import { between, quantile, ResidualBook } from './residuals.ts';
 
@@ -93,7 +94,8 @@ export function coldGemm(csv: KernelCsv, table: GemmTable, peaks: MeasuredPeaks)
  * Predictions of what is left out, as the timing model interpolates. One shape: all its times, from the shapes next to it in n and in k (mean of
  * both), so over twice the distance of the real table. One m: all shapes at that m.
  */
-export function gemmResiduals(name: string, table: GemmTable): readonly ProfileResidual[] {
+export function gemmResiduals(format: WeightFormat, table: GemmTable): readonly ProfileResidual[] {
+  const name = `gemm.${format}`;
   const { ms, ns, ks, timesNs } = table;
   const at = (i: number, j: number, l: number) => timesNs[(i * ks.length + j) * ms.length + l]!;
   const shapes = new ResidualBook();
@@ -107,7 +109,8 @@ export function gemmResiduals(name: string, table: GemmTable): readonly ProfileR
           shapes.add((alongN + alongK) / 2, at(i, j, l));
         }
         if (l > 0 && l < ms.length - 1) {
-          rows.add(between(ms[l]!, ms[l - 1]!, at(i, j, l - 1), ms[l + 1]!, at(i, j, l + 1)), at(i, j, l));
+          const share = rowPlace([ms[l - 1]!, ms[l + 1]!], ms[l]!, format);
+          rows.add(between(share, 0, at(i, j, l - 1), 1, at(i, j, l + 1)), at(i, j, l));
         }
       }
     }

@@ -1,7 +1,7 @@
 import {
+  defaultSampling,
   type EngineHostProfile,
   HOST_PROFILE_BOUNDS,
-  samplesWithFilters,
   UNIT_SCALE,
 } from '../backends/simulated/index.ts';
 import type { Unknown } from './robust-least-squares.ts';
@@ -19,7 +19,7 @@ const parallel = ({ run }: ServingTarget) => run.tensorParallel > 1;
 const experts = ({ model }: ServingTarget) => model.experts !== null;
 const wideExperts = (target: ServingTarget) => experts(target) && target.model.weightFormat === 'bf16';
 const fp8Experts = (target: ServingTarget) => experts(target) && target.model.weightFormat === 'fp8';
-const filtered = ({ run }: ServingTarget) => samplesWithFilters(run.model);
+const filtered = ({ run }: ServingTarget) => defaultSampling(run.model) !== 'plain';
 
 /**
  * Centres and spreads. Host times: what 10 to 20 launches, a message between processes, a tokeniser's call take (`bench/gpu/README.md`: 11 to 22 us a

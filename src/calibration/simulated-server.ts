@@ -1,13 +1,13 @@
 import {
   type DeviceOperators,
   type DeviceProfile,
+  defaultSampling,
   deviceSpec,
   type EngineHostProfile,
   engineTiming,
   type MemoryPlan,
   type ModelShape,
   SimulatedBackend,
-  samplesWithFilters,
   samplesWithPenalties,
   type TimingModel,
 } from '../backends/simulated/index.ts';
@@ -43,7 +43,7 @@ export class SimulatedServer {
     const source = {
       profile,
       host,
-      samplingFilters: samplesWithFilters(repository),
+      sampling: defaultSampling(repository),
       samplingPenalties: samplesWithPenalties(repository),
       schedulerCosts: false,
     };

@@ -1,5 +1,6 @@
 import type { TraceOptions } from '../../replay/open-trace.ts';
 import type { DeviceSpec } from '../backends/simulated/device.ts';
+import type { SamplingKind } from '../backends/simulated/device-profile.ts';
 import type { DeviceFault } from '../backends/simulated/faults.ts';
 import type { HostFault } from '../backends/simulated/host-faults.ts';
 import type { MemoryPlan } from '../backends/simulated/memory.ts';
@@ -44,8 +45,8 @@ export interface TimingSpec {
   readonly deviceProfile: string | null;
   /** What the engine adds to the kernels: `twinfer`, `none`, the name of a bundled host profile, or the path of another. */
   readonly host: string;
-  /** Requests are sampled with top-p or top-k. */
-  readonly samplingFilters: boolean;
+  /** What requests are sampled with. */
+  readonly sampling: SamplingKind;
 }
 
 export type RunWorkload =

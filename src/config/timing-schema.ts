@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { HOST_PROFILE_FILES, PROFILED_DEVICES } from '../backends/simulated/bundled-profiles.ts';
-import { samplesWithFilters } from '../backends/simulated/model-catalogue.ts';
+import { defaultSampling } from '../backends/simulated/model-catalogue.ts';
 import type { EngineProfile } from '../core/index.ts';
 import { beside } from './beside.ts';
 import type { LoadedScenario } from './load-scenario.ts';
@@ -32,14 +32,16 @@ export const timingSchema = z
       .min(1)
       .describe('Device profile made by twinfer calibrate, relative to the scenario; without it the bundled one')
       .optional(),
-    sampling_filters: z
-      .boolean()
+    sampling: z
+      .enum(['plain', 'top-p', 'top-k-and-top-p'])
       .describe(
-        "Requests are sampled with top-p or top-k; without it what the model's generation_config is known to say",
+        "What requests are sampled with: the sampler sorts for top-p, and top-k; without it what the model's generation_config is known to say",
       )
       .optional(),
   })
   .describe('How long things take on the simulated device');
+
+const SAMPLING = { plain: 'plain', 'top-p': 'topP', 'top-k-and-top-p': 'topKTopP' } as const;
 
 export type TimingSection = z.output<typeof timingSchema>;
 
@@ -67,7 +69,7 @@ export function resolveTiming(
     model,
     deviceProfile: existing(loaded, 'device_profile', section.device_profile),
     host: HOST_NAMES.includes(host) ? host : existing(loaded, 'host', host)!,
-    samplingFilters: section.sampling_filters ?? samplesWithFilters(of.model),
+    sampling: section.sampling === undefined ? defaultSampling(of.model) : SAMPLING[section.sampling],
   };
 }
 

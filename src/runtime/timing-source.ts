@@ -20,12 +20,12 @@ import type { RunSpec } from './run-spec.ts';
  * ProfileError for one that is no profile.
  */
 export function timingSource({ timing, device, model }: Pick<RunSpec, 'timing' | 'device' | 'model'>): TimingSource {
-  const { deviceProfile, host, samplingFilters } = timing;
+  const { deviceProfile, host, sampling } = timing;
   const calibrated = timing.model === 'calibrated';
   return {
     profile: calibrated ? deviceProfileOf(deviceProfile, device.name) : null,
     host: calibrated ? hostProfileOf(host) : null,
-    samplingFilters,
+    sampling,
     samplingPenalties: samplesWithPenalties(model.name),
     schedulerCosts: host !== 'none',
   };

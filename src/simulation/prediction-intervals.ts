@@ -14,9 +14,9 @@ export interface PredictionInterval {
 /**
  * Half-width of the 90 % interval of a figure, as a ratio h: the truth lies between prediction / (1 + h) and prediction * (1 + h). The 0.9 quantile of
  * the errors of held-out stages, each weighted by how like the regime of the prediction its own is (R. Tibshirani et al., "Conformal Prediction
- * Under Covariate Shift", 2019, without the correction for few errors: one outlier would be the width of everything), linear between errors at
- * the middles of their weights (A. Hazen). Only ratios of weights count, so a regime that nobody measured gets the errors of those least unlike it.
- * null: too few errors.
+ * Under Covariate Shift", 2019, without the correction for few errors: one outlier would be the width of everything), the median-unbiased one (R. Hyndman
+ * and Y. Fan, The American Statistician 50, 1996, type 8) of as many errors as their weights are worth (L. Kish: square of the sum over sum of squares).
+ * Only ratios of weights count, so a regime that nobody measured gets the errors of those least unlike it. null: too few errors.
  */
 export function predictionHalfWidth(
   residuals: readonly HostResidual[],
@@ -34,7 +34,10 @@ export function predictionHalfWidth(
       weight: Math.exp(nearest - distances[i]!),
     }))
     .sort((a, b) => a.size - b.size);
-  const wanted = INTERVAL_COVERAGE * sum(errors.map(({ weight }) => weight));
+  const total = sum(errors.map(({ weight }) => weight));
+  const effective = total ** 2 / sum(errors.map(({ weight }) => weight ** 2));
+  // Errors lie at the middles of their weights; type 8 has rank p (n + 1/3) + 1/3, which is (2 p - 1) / 6 beyond p n + 1/2.
+  const wanted = total * (INTERVAL_COVERAGE + (2 * INTERVAL_COVERAGE - 1) / (6 * effective));
   let reached = 0;
   let below = { size: 0, middle: 0 };
   for (const { size, weight } of errors) {

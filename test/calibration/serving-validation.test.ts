@@ -52,8 +52,8 @@ describe('withIntervals', () => {
   it('takes the width from other models alone', () => {
     const stages = [stage('own', 0.5), stage('own', 0.09), ...others];
     const banded = withIntervals(stages, heldOutErrors(stages));
-    // Of 10 equal weights, 9 lie half-way between the middles of the ninth and the tenth.
-    expect(banded[0]!.halfWidths!.e2eMean).toBeCloseTo(Math.sqrt(1.09 * 1.1) - 1, 10);
+    // Rank 0.9 (10 + 1/3) + 1/3 of 10 equal weights.
+    expect(banded[0]!.halfWidths!.e2eMean).toBeCloseTo(1.09 * (1.1 / 1.09) ** (0.6 + 0.1 / 3) - 1, 10);
     expect(validationSummary(banded.slice(0, 2)).e2eMean.coverage).toBe(0.5);
   });
 

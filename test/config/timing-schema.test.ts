@@ -16,7 +16,7 @@ const timing = (sections: string, overrides: ScenarioOverrides = {}, device = H1
 
 describe('where a run gets its times from', () => {
   it('is the calibrated model with the host of the engine, where the device has a profile', () => {
-    const own = { model: 'calibrated', deviceProfile: null, host: 'twinfer', samplingFilters: true };
+    const own = { model: 'calibrated', deviceProfile: null, host: 'twinfer', sampling: 'topP' };
     expect(timing('')).toEqual(own);
     expect(timing('engine: {profile: vllm-v1}')).toEqual({ ...own, host: 'vllm-0.15' });
     expect(timing('', { engine: { profile: 'vllm-v1' } }).host).toBe('vllm-0.15');
@@ -30,11 +30,11 @@ describe('where a run gets its times from', () => {
   });
 
   it('is what the scenario or the flags say', () => {
-    expect(timing('timing: {model: roofline, host: none, sampling_filters: false}')).toEqual({
+    expect(timing('timing: {model: roofline, host: none, sampling: plain}')).toEqual({
       model: 'roofline',
       deviceProfile: null,
       host: 'none',
-      samplingFilters: false,
+      sampling: 'plain',
     });
     expect(timing('', { timing: { host: 'vllm-0.15' } }).host).toBe('vllm-0.15');
     const host = join(PROFILES, 'vllm-0.15-host.json');
@@ -42,13 +42,14 @@ describe('where a run gets its times from', () => {
     expect(timing(`timing: {host: ${host}, device_profile: ${device}}`)).toMatchObject({ host, deviceProfile: device });
   });
 
-  it('samples with filters only where the generation config of the model is known to set them', () => {
+  it('samples with filters where the generation config of the model is known to set them', () => {
     const mixtral = scenarioText(
       '',
       ['llama-3.1-8b', 'mixtral-8x7b'],
       [H100, 'device: {name: h100-sxm-80gb, tensor_parallel_size: 2}'],
     );
-    expect(resolveScenario(parseScenario(mixtral, 'x.yaml')).timing.samplingFilters).toBe(false);
+    expect(resolveScenario(parseScenario(mixtral, 'x.yaml')).timing.sampling).toBe('plain');
+    expect(timing('timing: {sampling: top-k-and-top-p}').sampling).toBe('topKTopP');
   });
 
   it('is not calibrated on a device without a profile', () => {

@@ -20,8 +20,8 @@ const rising = (count: number, step: number) => Array.from({ length: count }, (_
 
 describe('predictionHalfWidth', () => {
   it('is the 0.9 quantile of the errors of the same regime, linear between them', () => {
-    // Of 20 equal weights, 18 lie half-way between the middles of the 18th and the 19th.
-    const expected = Math.sqrt(1.18 * 1.19) - 1;
+    // Rank 0.9 (20 + 1/3) + 1/3 of 20 equal weights.
+    const expected = 1.18 * (1.19 / 1.18) ** (0.6 + 0.1 / 3) - 1;
     expect(predictionHalfWidth(residuals(rising(20, 0.01)), REGIME, 'ttftMean')).toBeCloseTo(expected, 9);
     expect(predictionHalfWidth(residuals(rising(9, 0.01)), REGIME, 'ttftMean')).toBeGreaterThan(0.08);
   });

@@ -1,6 +1,6 @@
 import { type DeviceSpec, deviceSpec } from './device.ts';
 import { DeviceOperators } from './device-operators.ts';
-import type { DeviceProfile } from './device-profile.ts';
+import type { DeviceProfile, SamplingKind } from './device-profile.ts';
 import {
   captureTokensLimit,
   type DeviceTimeScale,
@@ -16,8 +16,8 @@ export interface CalibratedOptions {
   readonly blockSize: number;
   readonly tokensPerStepMax: number;
   readonly sequencesMax: number;
-  /** Top-p or top-k is set for the requests: the sampler sorts. */
-  readonly samplingFilters?: boolean;
+  /** What is set for the requests: the sampler sorts for top-p, and for top-k as well; `plain` unless told. */
+  readonly sampling?: SamplingKind;
   /** A repetition, presence or frequency penalty is set for the requests: the sampler counts the tokens of every row. */
   readonly samplingPenalties?: boolean;
   /** Made before for this profile, model and parallelism: spares the tables. */
@@ -55,6 +55,7 @@ export class CalibratedTimingModel implements TimingModel {
   private readonly logitsBytes: number;
 
   constructor(profile: DeviceProfile, model: ModelShape, host: EngineHostProfile | null, options: CalibratedOptions) {
+    const kind = options.sampling ?? 'plain';
     const operators = options.operators ?? new DeviceOperators(profile, model, options);
     this.operators = operators;
     this.extrapolations = operators.extrapolations;
@@ -68,13 +69,11 @@ export class CalibratedTimingModel implements TimingModel {
     this.costs = {
       rowNs: host?.perSequenceNs ?? 0,
       sampledNs:
-        host === null
-          ? 0
-          : host.perOutputTokenNs + (options.samplingFilters === true ? host.samplingNsPerVocab * model.vocabSize : 0),
+        host === null ? 0 : host.perOutputTokenNs + (kind === 'plain' ? 0 : host.samplingNsPerVocab * model.vocabSize),
       piecewiseNs: model.layers * (host?.piecewiseNsPerLayer ?? 0),
     };
     this.linear = this.linearTimes(host);
-    const sampling = options.samplingFilters === true ? operators.sampling.filtered : operators.sampling.plain;
+    const sampling = operators.sampling[kind];
     const penalties = options.samplingPenalties === true ? operators.sampling.penalties : null;
     this.logits = operators.logits.map(
       (ns, rows) => ns * this.scale.gemm + sampling[rows]! * this.scale.sampling + (penalties?.[rows] ?? 0),

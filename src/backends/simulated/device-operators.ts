@@ -1,4 +1,4 @@
-import type { DeviceProfile } from './device-profile.ts';
+import type { DeviceProfile, SamplingKind } from './device-profile.ts';
 import { expertCoverage } from './expert-shape.ts';
 import { CollectiveTimes } from './kernels/collective-times.ts';
 import { DecodeAttentionTimes } from './kernels/decode-attention.ts';
@@ -53,12 +53,8 @@ export class DeviceOperators {
   readonly elementwise: Float64Array;
   /** LM head by rows that need logits, with the gathering of its shares. */
   readonly logits: Float64Array;
-  /** Sampling by rows, without and with top-p or top-k; and what penalties add. */
-  readonly sampling: {
-    readonly plain: Float64Array;
-    readonly filtered: Float64Array;
-    readonly penalties: Float64Array;
-  };
+  /** Sampling by rows; and what penalties add. */
+  readonly sampling: Readonly<Record<SamplingKind | 'penalties', Float64Array>>;
   readonly decode: DecodeAttentionTimes;
   readonly prefill: PrefillAttentionTimes;
   /** Kernels of a layer that no table covers. */
@@ -92,7 +88,8 @@ export class DeviceOperators {
     this.logits = this.logitTimes(reduce, extrapolations);
     this.sampling = {
       plain: samplingByRows(profile.sampling.plain, shape.vocabSize, this.rowsMax),
-      filtered: samplingByRows(profile.sampling.filtered, shape.vocabSize, this.rowsMax),
+      topP: samplingByRows(profile.sampling.topP, shape.vocabSize, this.rowsMax),
+      topKTopP: samplingByRows(profile.sampling.topKTopP, shape.vocabSize, this.rowsMax),
       penalties: Float64Array.from({ length: this.rowsMax + 1 }, (_, rows) => this.penaltyNs(rows)),
     };
     const attention = {

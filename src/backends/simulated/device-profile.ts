@@ -19,9 +19,13 @@ export interface DeviceProfile {
   readonly allReduce: readonly CollectiveTable[];
   readonly nccl: readonly CollectiveTable[];
   readonly elementwise: ElementwiseTime;
-  readonly sampling: { readonly plain: SamplingTable; readonly filtered: SamplingTable };
+  /** Without filters, with top-p, with both top-k and top-p. */
+  readonly sampling: Readonly<Record<SamplingKind, SamplingTable>>;
   readonly residuals: readonly ProfileResidual[];
 }
+
+export const SAMPLING_KINDS = ['plain', 'topP', 'topKTopP'] as const;
+export type SamplingKind = (typeof SAMPLING_KINDS)[number];
 
 export interface ProfileSource {
   readonly file: string;

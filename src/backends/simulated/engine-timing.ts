@@ -1,7 +1,7 @@
 import { CalibratedTimingModel } from './calibrated.ts';
 import type { DeviceSpec } from './device.ts';
 import type { DeviceOperators } from './device-operators.ts';
-import type { DeviceProfile } from './device-profile.ts';
+import type { DeviceProfile, SamplingKind } from './device-profile.ts';
 import { captureTokensLimit, type EngineHostProfile } from './engine-host-profile.ts';
 import type { ModelShape } from './model-shape.ts';
 import { RooflineTimingModel } from './roofline.ts';
@@ -14,8 +14,8 @@ export interface TimingSource {
   readonly profile: DeviceProfile | null;
   /** null: kernels alone, one after the other. Only with a profile. */
   readonly host: EngineHostProfile | null;
-  /** Requests are sampled with top-p or top-k. */
-  readonly samplingFilters: boolean;
+  /** How requests are sampled. */
+  readonly sampling: SamplingKind;
   /** Requests are sampled with a penalty on repetition, presence or frequency; false unless told. */
   readonly samplingPenalties?: boolean;
   /**
@@ -49,14 +49,14 @@ export function engineTiming(
   device: DeviceSpec,
   options: EngineTimingOptions,
 ): EngineTiming {
-  const { profile, host, samplingFilters, samplingPenalties = false } = source;
+  const { profile, host, sampling, samplingPenalties = false } = source;
   if (profile === null) {
     const roofline = new RooflineTimingModel(model, device, options.blockSize, options);
     return { timing: roofline, steady: roofline, extrapolations: [] };
   }
   const calibrated = new CalibratedTimingModel(profile, model, host, {
     ...options,
-    samplingFilters,
+    sampling,
     samplingPenalties,
   });
   const { extrapolations } = calibrated;

@@ -1,3 +1,4 @@
+import type { SamplingKind } from './device-profile.ts';
 import { ModelError, type ModelShape, type ModelShapeOptions, modelShape } from './model-shape.ts';
 
 interface CatalogueEntry {
@@ -140,13 +141,15 @@ export function catalogueModel(name: string, options: ModelShapeOptions = {}): M
 }
 
 /**
- * Whether vLLM samples with top-p or top-k when a request sets neither: it takes the defaults of the model's `generation_config.json`.
- * Repositories of meta-llama, Qwen and the Llama 4 checkpoints state one of them, those of mistralai and codellama do not. `name` is that of a
- * repository or of the catalogue; models that nobody knows count as without.
+ * How vLLM samples when a request sets neither top-p nor top-k: it takes the defaults of the model's `generation_config.json`. Repositories of
+ * meta-llama and the Llama 4 checkpoints state top-p, those of Qwen both, those of mistralai and codellama neither. `name` is that of a repository or
+ * of the catalogue; models that nobody knows count as plain.
  */
-export function samplesWithFilters(name: string): boolean {
+export function defaultSampling(name: string): SamplingKind {
   const key = catalogueKey(name);
-  return /^(meta-llama|Qwen)\/|Llama-4/.test(key === null ? name : CATALOGUE[key]!.repositories[0]!);
+  const repository = key === null ? name : CATALOGUE[key]!.repositories[0]!;
+  if (/^Qwen\//.test(repository)) return 'topKTopP';
+  return /^meta-llama\/|Llama-4/.test(repository) ? 'topP' : 'plain';
 }
 
 /** Whether the `generation_config.json` of a model states a repetition penalty: those of Qwen2.5-Instruct do (1.05). */

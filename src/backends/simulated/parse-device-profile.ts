@@ -1,4 +1,4 @@
-import type { DeviceProfile } from './device-profile.ts';
+import { type DeviceProfile, SAMPLING_KINDS } from './device-profile.ts';
 
 /** A profile that cannot be used. The message names the file, the field and what is wrong with it. */
 export class ProfileError extends Error {
@@ -27,7 +27,7 @@ export function parseDeviceProfile(file: string, json: unknown): DeviceProfile {
   positive(file, coldGemm, 'factor');
   tables(file, { 'coldGemm.shapes': coldGemm['shapes'] }, 'coldGemm.shapes', ['ms']);
   const sampling = object(file, 'sampling', profile['sampling']);
-  for (const kind of ['plain', 'filtered']) grid(file, `sampling.${kind}`, sampling[kind], ['vocabs', 'rows']);
+  for (const kind of SAMPLING_KINDS) grid(file, `sampling.${kind}`, sampling[kind], ['vocabs', 'rows']);
   tables(file, profile, 'contextAttention', ['batches', 'tokens']);
   tables(file, profile, 'generationAttention', ['batches', 'contexts']);
   tables(file, profile, 'moe', ['tokens']);

@@ -208,7 +208,7 @@ describe('the engine around the kernels', () => {
   });
 
   it('top-p and top-k sort the vocabulary', () => {
-    const filtered = model(name, FREE_HOST, { samplingFilters: true });
+    const filtered = model(name, FREE_HOST, { sampling: 'topKTopP' });
     const more = filtered.stepNs(load, 8000) - free.stepNs(load, 8000);
     expect(more).toBeGreaterThan(300_000);
     expect(more).toBeLessThan(600_000);

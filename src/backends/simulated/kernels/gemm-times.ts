@@ -1,10 +1,21 @@
 import type { ColdGemm, GemmTable, MeasuredPeaks } from '../device-profile.ts';
 import type { WeightFormat } from '../model-shape.ts';
-import { beyond, gridPlace, valueAt } from './grid.ts';
+import { beyond, gridPlace, tilePlace, valueAt } from './grid.ts';
 
 /**
- * Times of y[m, n] = x[m, k] w[k, n], linear between the points of a measured table (n and k; m, whose points lie around the edges of tiles),
- * in proportion beyond it, and never faster than the roofline of the measured peaks. fp8 tables contain the kernel that quantises x.
+ * Rows of a tile of fp8 products (CUTLASS): a row more than a multiple costs up to half as much again in the tables. Times of bf16 products (cuBLAS,
+ * which chooses among many tiles) step at no multiple.
+ */
+const FP8_TILE_ROWS = 64;
+
+/** Place of m rows among `ms`, whose points lie around the edges of tiles: by whole tiles in fp8, linear in bf16. */
+export function rowPlace(ms: readonly number[], m: number, format: WeightFormat): number {
+  return format === 'fp8' ? tilePlace(ms, m, FP8_TILE_ROWS) : gridPlace(ms, m);
+}
+
+/**
+ * Times of y[m, n] = x[m, k] w[k, n], linear between the points of a measured table (n and k; m: see `rowPlace`), in proportion beyond it, and never
+ * faster than the roofline of the measured peaks. fp8 tables contain the kernel that quantises x.
  */
 export class GemmTimes {
   private readonly table: GemmTable;
@@ -44,7 +55,7 @@ export class GemmTimes {
   }
 
   private at(m: number, ms: readonly number[], column: Float64Array, n: number, k: number, factor = 1): number {
-    const ns = valueAt(column, gridPlace(ms, m)) * beyond(ms, m) * factor;
+    const ns = valueAt(column, rowPlace(ms, m, this.format)) * beyond(ms, m) * factor;
     return Math.max(ns, gemmFloorNs(this.peaks, this.format, m, n, k));
   }
 

@@ -16,6 +16,19 @@ export function gridPlace(grid: readonly number[], x: number): number {
   return low + (x - grid[low]!) / (grid[high]! - grid[low]!);
 }
 
+/**
+ * The same where what is measured grows by whole tiles of `tile`: between points of different tiles x is as far as its tile is, between points of one tile
+ * as far as x is.
+ */
+export function tilePlace(grid: readonly number[], x: number, tile: number): number {
+  const place = gridPlace(grid, x);
+  const low = Math.floor(place);
+  if (low === place) return place;
+  const from = Math.ceil(grid[low]! / tile);
+  const to = Math.ceil(grid[low + 1]! / tile);
+  return from === to ? place : low + (Math.ceil(x / tile) - from) / (to - from);
+}
+
 /** Value at a place of `gridPlace`, of an array in which points of the grid are `stride` apart from `offset` on. */
 export function valueAt(values: ArrayLike<number>, place: number, offset = 0, stride = 1): number {
   const low = Math.floor(place);
