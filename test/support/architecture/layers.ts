@@ -33,7 +33,7 @@ export const LAYERS: readonly Layer[] = [
     name: 'calibration',
     folder: 'src/calibration/',
     imports: ['core', 'simulation', 'backends/simulated'],
-    packages: [],
+    packages: ['ml-levenberg-marquardt'],
     nodeModules: [],
   },
   {
