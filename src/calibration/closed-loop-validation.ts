@@ -34,9 +34,12 @@ export function validateLoops(
   measurements: readonly ClosedLoopMeasurement[],
   profile: DeviceProfile,
   host: EngineHostProfile,
+  /** After each of them. */
+  done: () => void = () => {},
 ): ValidatedLoop[] {
   const loops = new ClosedLoops(profile, host);
   return measurements.map((measured) => {
+    done();
     const skipped = { ...measured, status: 'skipped' as const, ttftMeanError: null, tpotMeanError: null };
     if (measured.system !== H100_SYSTEM) return { ...skipped, reason: `${measured.system}: no device profile` };
     try {

@@ -46,8 +46,8 @@ interface Distinct {
 }
 
 export interface HostFitHooks {
-  /** After each pass of runs through the engine. */
-  readonly pass?: (done: number, passes: number) => void;
+  /** After each pass of runs through the engine, of `passes`. */
+  readonly pass?: (passes: number) => void;
 }
 
 /**
@@ -64,12 +64,12 @@ export class HostFit {
     this.about = about;
     const groups = distinctRuns(targets.filter(usable));
     const at = CENTRES;
-    this.distinct = groups.map((repeats, index) => {
+    this.distinct = groups.map((repeats) => {
       const target = repeats[0]!;
       const whole = figures(comparableStages(target, hostProfile(at, about), SEED));
       const short = shortFigures(target, { ...hostProfile(at, about), ...CALM });
       const gains = HOST_COEFFICIENTS.map((coefficient, c) => gainsOf(target, coefficient, c, short, about));
-      hooks.pass?.(index + 1, groups.length);
+      hooks.pass?.(groups.length);
       return { target, repeats, whole, short, gains };
     });
   }

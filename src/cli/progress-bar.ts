@@ -9,40 +9,78 @@ export interface ProgressView {
   stop(): void;
 }
 
-const SILENT: ProgressView = { update() {}, stop() {} };
+const SILENT = { update() {}, stop() {} };
 
 /** A bar with time left and simulated time on a terminal; nothing in a pipe or when `quiet`. */
 export function progressView(stderr: CliStream, quiet: boolean, nowNs: () => number = wallNs): ProgressView {
   if (quiet || stderr.isTTY !== true) return SILENT;
-  const bar = new cliProgress.SingleBar(
-    {
-      stream: stderr as unknown as NodeJS.WritableStream,
-      format: '{bar} {percentage}% | {requests} requests | simulated {simulated} | left {left}',
-      hideCursor: true,
-      clearOnComplete: true,
-      // Redraws follow `update`, which the run calls between its steps: no timer competes with the simulation.
-      fps: 10,
-    },
-    cliProgress.Presets.shades_classic,
-  );
-  const startNs = nowNs();
-  let started = false;
+  const bar = new RatioBar(stderr, '{requests} requests | simulated {simulated}', nowNs);
   return {
     update(progress) {
-      const ratio = progressRatio(progress);
-      const payload = {
+      bar.update(progressRatio(progress), {
         requests: requestsText(progress),
         simulated: secondsText(progress.simulatedNs / 1e9),
-        left: ratio > 0 ? secondsText((((nowNs() - startNs) / 1e9) * (1 - ratio)) / ratio) : '?',
-      };
-      if (!started) bar.start(1000, Math.round(1000 * ratio), payload);
-      else bar.update(Math.round(1000 * ratio), payload);
-      started = true;
+      });
     },
-    stop() {
-      if (started) bar.stop();
-    },
+    stop: () => bar.stop(),
   };
+}
+
+/** Shows which share of a work is done, 0 to 1. */
+export interface WorkView {
+  update(ratio: number): void;
+  stop(): void;
+}
+
+/** A bar with time left on a terminal; nothing in a pipe. `what`: what is done, in a word or two. */
+export function workView(stderr: CliStream, what: string, nowNs: () => number = wallNs): WorkView {
+  if (stderr.isTTY !== true) return SILENT;
+  const bar = new RatioBar(stderr, what, nowNs);
+  return { update: (ratio) => bar.update(ratio, {}), stop: () => bar.stop() };
+}
+
+/** What `work` returns; the view is stopped before an error of it is printed. */
+export function untilStopped<T>(view: WorkView, work: () => T): T {
+  try {
+    return work();
+  } finally {
+    view.stop();
+  }
+}
+
+/** `middle`: what stands between the share and the time left; names in braces are values of `update`. */
+class RatioBar {
+  private readonly bar: cliProgress.SingleBar;
+  private readonly nowNs: () => number;
+  private readonly startNs: number;
+  private started = false;
+
+  constructor(stderr: CliStream, middle: string, nowNs: () => number) {
+    this.bar = new cliProgress.SingleBar(
+      {
+        stream: stderr as unknown as NodeJS.WritableStream,
+        format: `{bar} {percentage}% | ${middle} | left {left}`,
+        hideCursor: true,
+        clearOnComplete: true,
+        // Redraws follow `update`, which the work calls between its steps: no timer competes with it.
+        fps: 10,
+      },
+      cliProgress.Presets.shades_classic,
+    );
+    this.nowNs = nowNs;
+    this.startNs = nowNs();
+  }
+
+  update(ratio: number, values: Readonly<Record<string, string>>): void {
+    const left = ratio > 0 ? secondsText((((this.nowNs() - this.startNs) / 1e9) * (1 - ratio)) / ratio) : '?';
+    if (this.started) this.bar.update(Math.round(1000 * ratio), { ...values, left });
+    else this.bar.start(1000, Math.round(1000 * ratio), { ...values, left });
+    this.started = true;
+  }
+
+  stop(): void {
+    if (this.started) this.bar.stop();
+  }
 }
 
 /** Share of the run that is done: by requests where their number is known, by the trace read, or by simulated time; else 0. */

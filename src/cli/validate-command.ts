@@ -12,6 +12,7 @@ import { bundledHostProfile, readHostProfile } from '../runtime/host-profile-fil
 import { OutputFiles } from '../runtime/output-files.ts';
 import { type ServingValidation, validateServing } from '../runtime/validate-serving.ts';
 import { PLAIN_TABLE } from './plain-table.ts';
+import { untilStopped, workView } from './progress-bar.ts';
 import type { CliContext } from './run-twin.ts';
 
 interface ValidateOptions {
@@ -45,7 +46,9 @@ Examples:
 
 function validate({ io, command }: CliContext, files: string[], options: ValidateOptions): void {
   const host = options.host === undefined ? bundledHostProfile() : readHostProfile(options.host);
-  const result = validateServing({ files, host, seed: SEED, leaveOneModelOut: options.leaveOneModelOut === true });
+  const view = workView(io.stderr, 'stages');
+  const leaveOneModelOut = options.leaveOneModelOut === true;
+  const result = untilStopped(view, () => validateServing({ files, host, seed: SEED, leaveOneModelOut }, view.update));
   if (options.html !== undefined) writePage(options.html, validationPage({ ...result, command }));
   io.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : text(result));
 }

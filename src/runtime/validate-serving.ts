@@ -16,7 +16,8 @@ import {
   type ValidatedLoop,
   validateLoops,
 } from '../calibration/closed-loop-validation.ts';
-import { HostFit, type HostFitHooks } from '../calibration/fit-host.ts';
+import { HostFit } from '../calibration/fit-host.ts';
+import type { HostProfileHead } from '../calibration/host-coefficients.ts';
 import { type MeasuredRun, measuredRuns } from '../calibration/serving-measurement.ts';
 import { ServingTarget } from '../calibration/serving-run.ts';
 import {
@@ -59,25 +60,34 @@ export interface ValidateServingOptions {
   readonly leaveOneModelOut: boolean;
 }
 
+/** Told how far a validation or a fit is, as a share of 1; may be called often. */
+export type WorkHook = (ratio: number) => void;
+
+/** A closed loop takes about this share of the time of a run with its stages. */
+const LOOP_WORK = 1 / 40;
+
 interface Loaded {
   readonly targets: ReadonlyMap<MeasuredRun, ServingTarget>;
   readonly skipped: ReadonlyMap<MeasuredRun, string>;
 }
 
 /** Runs every measured stage through the engine. Throws InputError for files that cannot be read, MeasurementError for their content. */
-export function validateServing(options: ValidateServingOptions, hooks: HostFitHooks = {}): ServingValidation {
+export function validateServing(options: ValidateServingOptions, hook: WorkHook = () => {}): ServingValidation {
   const startNs = wallNs();
   const { host, seed, leaveOneModelOut } = options;
   const files = readFiles(options.files);
   const runs = measuredRuns(files.filter(({ text }) => !isClosedLoop(text)));
-  const { targets, skipped } = load(runs);
-  const fit = leaveOneModelOut ? new HostFit([...targets.values()], host, hooks) : null;
-  const compared = validated(runs, targets, skipped, fit === null ? () => host : hostsWithout(fit), seed);
+  const loops = files
+    .filter(({ text }) => isClosedLoop(text))
+    .flatMap(({ file, text }) => closedLoopMeasurements(file, text));
+  const loaded = load(runs);
+  // A fit without each model takes about as long as everything after it.
+  const work = new Work(hook, (leaveOneModelOut ? 2 : 1) * runs.length + loops.length * LOOP_WORK);
+  const fit = leaveOneModelOut ? fitted(loaded, host, work, runs.length) : null;
+  const compared = validated(runs, loaded, fit === null ? () => host : hostsWithout(fit), seed, work);
   const stages = withIntervals(compared, fit === null ? host.residuals : heldOutErrors(compared));
-  const closedLoops = validateLoops(
-    files.filter(({ text }) => isClosedLoop(text)).flatMap(({ file, text }) => closedLoopMeasurements(file, text)),
-    bundledDeviceProfile(deviceSpec('H100-SXM').name)!,
-    host,
+  const closedLoops = validateLoops(loops, bundledDeviceProfile(deviceSpec('H100-SXM').name)!, host, () =>
+    work.done(LOOP_WORK),
   );
   return {
     leaveOneModelOut,
@@ -91,16 +101,40 @@ export function validateServing(options: ValidateServingOptions, hooks: HostFitH
   };
 }
 
+class Work {
+  private readonly hook: WorkHook;
+  private readonly total: number;
+  private ended = 0;
+
+  constructor(hook: WorkHook, total: number) {
+    this.hook = hook;
+    this.total = total;
+  }
+
+  done(work: number): void {
+    this.ended += work;
+    if (this.total > 0) this.hook(Math.min(1, this.ended / this.total));
+  }
+}
+
+function fitted({ targets }: Loaded, about: HostProfileHead, work: Work, fitWork: number): HostFit {
+  const pass = (passes: number) => work.done(fitWork / passes);
+  return new HostFit([...targets.values()], about, { pass });
+}
+
 function validated(
   runs: readonly MeasuredRun[],
-  targets: ReadonlyMap<MeasuredRun, ServingTarget>,
-  skipped: ReadonlyMap<MeasuredRun, string>,
+  { targets, skipped }: Loaded,
   hostOf: (model: string) => EngineHostProfile,
   seed: number,
+  work: Work,
 ): ValidatedStage[] {
   return runs.flatMap((run) => {
     const target = targets.get(run);
-    return target === undefined ? skippedRun(run, skipped.get(run)!) : validateRun(target, hostOf(run.model), seed);
+    const stages =
+      target === undefined ? skippedRun(run, skipped.get(run)!) : validateRun(target, hostOf(run.model), seed);
+    work.done(1);
+    return stages;
   });
 }
 
@@ -119,16 +153,17 @@ export function calibrateHost(
   files: readonly string[],
   engine: string,
   createdOn: string,
-  hooks: HostFitHooks = {},
+  hook: WorkHook = () => {},
 ): EngineHostProfile {
   const runs = measuredRuns(readFiles(files));
-  const { targets, skipped } = load(runs);
+  const loaded = load(runs);
   const sources = files.map((file) => {
     const bytes = withPath('measurements', file, () => readFileSync(file));
     return `${basename(file)} sha256:${createHash('sha256').update(bytes).digest('hex')}`;
   });
-  const fit = new HostFit([...targets.values()], { engine, createdOn, sources }, hooks);
-  return { ...fit.solve(), residuals: heldOutErrors(validated(runs, targets, skipped, hostsWithout(fit), SEED)) };
+  const work = new Work(hook, 2 * runs.length);
+  const fit = fitted(loaded, { engine, createdOn, sources }, work, runs.length);
+  return { ...fit.solve(), residuals: heldOutErrors(validated(runs, loaded, hostsWithout(fit), SEED, work)) };
 }
 
 interface NamedText {

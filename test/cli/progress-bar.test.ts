@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { progressRatio, progressView, secondsText } from '../../src/cli/progress-bar.ts';
+import { progressRatio, progressView, secondsText, untilStopped, workView } from '../../src/cli/progress-bar.ts';
 import type { RunProgress } from '../../src/runtime/run-spec.ts';
 
 const PROGRESS: RunProgress = {
@@ -49,6 +49,36 @@ describe('the bar', () => {
   it('is silent in a pipe and when asked to be', () => {
     expect(shown(false, false, PROGRESS)).toBe('');
     expect(shown(true, true, PROGRESS)).toBe('');
+  });
+});
+
+describe('the bar of a work', () => {
+  const shown = (isTTY: boolean, ratios: readonly number[]): string => {
+    let text = '';
+    let timeNs = 0;
+    const stderr = { write: (chunk: string) => (text += chunk), isTTY, columns: 120 };
+    const view = workView(stderr, 'stages', () => timeNs);
+    timeNs = 20e9;
+    untilStopped(view, () => {
+      ratios.forEach(view.update);
+    });
+    return text;
+  };
+
+  it('shows share, what and time left, and nothing in a pipe', () => {
+    expect(shown(true, [0.25])).toContain('25% | stages | left 1m00s');
+    expect(shown(false, [0.25])).toBe('');
+  });
+
+  it('stops when the work fails', () => {
+    const calls: string[] = [];
+    const view = { update() {}, stop: () => calls.push('stop') };
+    expect(() =>
+      untilStopped(view, () => {
+        throw new Error('no such file');
+      }),
+    ).toThrow('no such file');
+    expect(calls).toEqual(['stop']);
   });
 });
 
