@@ -1,12 +1,16 @@
-import { readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { PredictedMetric } from '../../src/backends/simulated/index.ts';
+import type { EngineHostProfile, PredictedMetric } from '../../src/backends/simulated/index.ts';
 import { closedLoopMeasurements } from '../../src/calibration/closed-loop-measurement.ts';
 import { validateLoops } from '../../src/calibration/closed-loop-validation.ts';
 import { quantile } from '../../src/calibration/residuals.ts';
 import { bundledDeviceProfile } from '../../src/runtime/device-profile-file.ts';
-import { bundledHostProfile } from '../../src/runtime/host-profile-file.ts';
+import { bundledHostProfile, readHostProfile } from '../../src/runtime/host-profile-file.ts';
 import { validateServing } from '../../src/runtime/validate-serving.ts';
 import { predictionHalfWidth } from '../../src/simulation/prediction-intervals.ts';
 
@@ -93,6 +97,30 @@ describe.skipIf(DATA === undefined)('measured servers (needs TWINFER_DATA)', () 
     ]);
     // Measured there: queues of a minute and more.
     expect(stages.filter(({ measuredMs }) => measuredMs.ttftMean > 10_000)).toHaveLength(3);
+  });
+
+  it('the fit: the command gives the bundled profile again, to what last bits of logarithms move', {
+    timeout: 300_000,
+  }, async () => {
+    const output = join(mkdtempSync(join(tmpdir(), 'fit-')), 'host.json');
+    const files = ['open-loop', 'open-loop-more-models', 'percentiles'].map((name) => file(`vllm-0.15-${name}.csv`));
+    const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+    const wanted = ['--engine', host.engine, '--date', host.createdOn, '--output', output];
+    // A process of its own: the test runner's modules make it three times slower.
+    await promisify(execFile)(process.execPath, ['--import', 'tsx', main, 'calibrate-host', ...files, ...wanted]);
+    const made = readHostProfile(output);
+    expect(made.sources).toEqual(host.sources);
+    const numbers = ({ scale, ...others }: EngineHostProfile) =>
+      Object.entries({ ...others, ...scale }).filter(
+        (entry): entry is [string, number] => typeof entry[1] === 'number',
+      );
+    const bundled = new Map(numbers(host));
+    for (const [name, value] of numbers(made)) {
+      expect(Math.abs(value - bundled.get(name)!), name).toBeLessThanOrEqual(0.02 * bundled.get(name)!);
+    }
+    expect(made.residuals.map(({ model, load }) => `${model} ${load}`)).toEqual(
+      residuals.map(({ model, load }) => `${model} ${load}`),
+    );
   });
 
   it('closed loops of vLLM, none of them in the fit: TPOT within 6 %', { timeout: 200_000 }, () => {
