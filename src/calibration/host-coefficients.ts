@@ -51,8 +51,8 @@ export const HOST_COEFFICIENTS: readonly HostCoefficient[] = [
 ];
 
 /**
- * Not fitted, by eye and the same for every model: in warm stages of 13 runs with medians the mean TTFT lies 0.05 to 0.4 ms farther above the median
- * than steps explain, and in half of the warm stages more than 1 % of the requests come 14 to 21 ms after the last that steps explain.
+ * Not fitted, by eye and the same for every model: in warm stages whose median is known the mean TTFT lies 0.05 to 0.4 ms farther above it than steps
+ * explain, and in half of the warm stages more than 1 % of the requests come 14 to 21 ms after the last that steps explain.
  */
 const SLOW_FIRST_TOKENS = { share: 0.005, nsMax: 50_000_000 };
 

@@ -225,10 +225,10 @@ function smallKernels(shape: ModelShape): number {
 }
 
 /**
- * Launches of a mixture of experts beside those of `smallKernels` and of its products, counted in vLLM 0.15, `model_executor/layers/fused_moe`. 16 bit
- * (`fused_moe.py`): two that sort the rows, two grouped products, activation, sum. fp8 (`cutlass_moe.py`): the choice of experts by operators of
- * PyTorch (5), weights on the input, quantisation, three that lay out the problem, two that move rows, two grouped products of two launches each,
- * activation, quantisation, two that move back and sum, and of the shared expert two quantisations and the activation; the choice itself is counted there.
+ * Launches of a mixture of experts beside those of `smallKernels` and of its products, counted in vLLM, `model_executor/layers/fused_moe`. 16 bit
+ * (`fused_moe.py`): two that sort the rows, two grouped products, activation, sum. fp8 (`cutlass_moe.py`), about: the choice of experts by operators of
+ * PyTorch (4 beside the one of `smallKernels`), weights on the input, quantisation, the way of rows and scales to their experts (5), the sizes of the
+ * problems, two grouped products of two launches each, activation, quantisation, the way back; of the shared expert two quantisations and the activation.
  */
 function expertLaunches(shape: ModelShape): number {
   if (shape.experts === null) return 0;

@@ -42,8 +42,9 @@ export function parseHostProfile(file: string, json: unknown): EngineHostProfile
   for (const field of Object.keys(UNIT_SCALE)) notNegative(file, `scale.${field}`, scale[field]);
   const slow = object(file, 'slowFirstTokens', profile['slowFirstTokens']);
   for (const field of ['share', 'nsMax']) notNegative(file, `slowFirstTokens.${field}`, slow[field]);
-  if ((slow['share'] as number) > 1)
-    throw new ProfileError(file, `slowFirstTokens.share: ${slow['share']} is not allowed; 0 to 1`);
+  if ((slow['share'] as number) > 1) {
+    throw new ProfileError(file, `slowFirstTokens.share: ${slow['share']} is not allowed; a share from 0 to 1`);
+  }
   const residuals = profile['residuals'];
   if (!Array.isArray(residuals)) throw new ProfileError(file, 'residuals: a list is needed; it may be empty');
   residuals.forEach((entry, index) => {

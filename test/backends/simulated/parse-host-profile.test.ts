@@ -35,6 +35,12 @@ describe('parseHostProfile', () => {
       'host.json: residuals[0].errors.ttftMean: -1 is not allowed; predicted / measured - 1, a number above -1',
     ],
     [{ perStep: 1 }, 'host.json: perStep: unknown field'],
+    [
+      { slowFirstTokens: { share: 1.5, nsMax: 0 } },
+      'host.json: slowFirstTokens.share: 1.5 is not allowed; a share from 0 to 1',
+    ],
+    [{ slowFirstTokens: { share: 0.1 } }, 'host.json: slowFirstTokens.nsMax: undefined is not allowed'],
+    [{ expertCompileNs: -1 }, 'host.json: expertCompileNs: -1 is not allowed; a number of at least 0'],
   ])('refuses %j by field and value', (changes, message) => {
     expect(() => parse(changes)).toThrow(message);
   });
