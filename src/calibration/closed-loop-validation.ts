@@ -39,23 +39,28 @@ export function validateLoops(
 ): ValidatedLoop[] {
   const loops = new ClosedLoops(profile, host);
   return measurements.map((measured) => {
+    const loop = validateLoop(loops, measured);
     done();
-    const skipped = { ...measured, status: 'skipped' as const, ttftMeanError: null, tpotMeanError: null };
-    if (measured.system !== H100_SYSTEM) return { ...skipped, reason: `${measured.system}: no device profile` };
-    try {
-      const { ttftMeanMs, tpotMeanMs } = loops.predict(measured);
-      return {
-        ...measured,
-        status: 'compared',
-        reason: null,
-        ttftMeanError: ttftMeanMs / measured.ttftMeanMs - 1,
-        tpotMeanError: tpotMeanMs / measured.tpotMeanMs - 1,
-      };
-    } catch (error) {
-      if (!(error instanceof ModelError || error instanceof MemoryError)) throw error;
-      return { ...skipped, reason: error.message };
-    }
+    return loop;
   });
+}
+
+function validateLoop(loops: ClosedLoops, measured: ClosedLoopMeasurement): ValidatedLoop {
+  const skipped = { ...measured, status: 'skipped' as const, ttftMeanError: null, tpotMeanError: null };
+  if (measured.system !== H100_SYSTEM) return { ...skipped, reason: `${measured.system}: no device profile` };
+  try {
+    const { ttftMeanMs, tpotMeanMs } = loops.predict(measured);
+    return {
+      ...measured,
+      status: 'compared',
+      reason: null,
+      ttftMeanError: ttftMeanMs / measured.ttftMeanMs - 1,
+      tpotMeanError: tpotMeanMs / measured.tpotMeanMs - 1,
+    };
+  } catch (error) {
+    if (!(error instanceof ModelError || error instanceof MemoryError)) throw error;
+    return { ...skipped, reason: error.message };
+  }
 }
 
 /** By backend, model and format, in the order of the rows. */

@@ -1,5 +1,11 @@
 import type { EngineHostProfile } from '../backends/simulated/index.ts';
-import { HOST_COEFFICIENTS, type HostCoefficient, type HostProfileHead, hostProfile } from './host-coefficients.ts';
+import {
+  HOST_COEFFICIENTS,
+  type HostCoefficient,
+  type HostProfileHead,
+  hostProfile,
+  wideExperts,
+} from './host-coefficients.ts';
 import { difference, type Equation, robustLeastSquares } from './robust-least-squares.ts';
 import type { StageLatencies } from './serving-measurement.ts';
 import { comparableStages, type PredictedStage, predictStages, type ServingTarget } from './serving-run.ts';
@@ -118,13 +124,13 @@ function shortFigures(target: ServingTarget, host: EngineHostProfile): number[] 
 
 function gainsOf(
   target: ServingTarget,
-  { name, of, spread }: HostCoefficient,
+  { byChance, of, spread }: HostCoefficient,
   coefficient: number,
   short: readonly number[],
   about: HostProfileHead,
 ): readonly number[] {
   if (of !== undefined && !of(target)) return short.map(() => 0);
-  if (name === 'expertCompileNs') {
+  if (byChance) {
     // From nothing to the centre.
     const { slowFirstTokens } = CALM;
     const moved = shortFigures(target, { ...hostProfile(CENTRES, about), slowFirstTokens });
@@ -134,11 +140,6 @@ function gainsOf(
   const point = CENTRES.map((value, other) => (other === coefficient ? value + step : value));
   const moved = shortFigures(target, { ...hostProfile(point, about), ...CALM });
   return moved.map((value, i) => (Math.exp(value - short[i]!) - 1) / (Math.exp(step) - 1));
-}
-
-/** First-time prompts meet experts whose kernels are compiled when they are first needed. */
-function compiles({ model }: ServingTarget, stage: number): boolean {
-  return stage === 0 && model.experts !== null && model.weightFormat === 'bf16';
 }
 
 function equations(distinct: readonly Distinct[]): Equation[] {
@@ -152,7 +153,7 @@ function equations(distinct: readonly Distinct[]): Equation[] {
       run.stages.flatMap(({ measured }, stage) =>
         TRUST.map(([metric, deviation], k): Equation => {
           const i = stage * TRUST.length + k;
-          const trusted = compiles(target, stage) ? (TRUST_COMPILING[metric] ?? deviation) : deviation;
+          const trusted = stage === 0 && wideExperts(target) ? (TRUST_COMPILING[metric] ?? deviation) : deviation;
           return {
             difference: Math.log(measured[metric]) - whole[i]!,
             gains: gains.map((of) => of[i]!),
@@ -186,5 +187,5 @@ function corrected(
 
 /** Without those of coefficients that a calm run does not know. */
 function calmGains(gains: readonly number[]): readonly number[] {
-  return gains.map((gain, c) => (HOST_COEFFICIENTS[c]!.name === 'expertCompileNs' ? 0 : gain));
+  return gains.map((gain, c) => (HOST_COEFFICIENTS[c]!.byChance ? 0 : gain));
 }

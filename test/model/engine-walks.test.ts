@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import type { EngineConfig } from '../../src/core/index.ts';
 import { type Action, EngineWalk } from '../support/engine-walk.ts';
+import { ALWAYS_DRAFTS } from '../support/speculation.ts';
 
 /** Prompts that share beginnings, so that hits, partial hits and duplicates are common. */
 const prompt = fc
@@ -39,16 +40,6 @@ const failing: fc.Arbitrary<Action> = fc.oneof(
     }),
   },
 );
-
-const SPECULATION = {
-  draftTokensMax: 3,
-  lookaheadTokens: 0,
-  runningOffMin: 64,
-  runningOnMax: 64,
-  acceptanceOffMax: 0,
-  acceptanceOnMin: 0,
-  retrySteps: 1,
-};
 
 /** Small pools, so that everything runs out. */
 const config: fc.Arbitrary<Partial<EngineConfig>> = fc
@@ -112,7 +103,7 @@ describe('engine, any walk', () => {
   });
 
   it('does so with drafts', () => {
-    const drafting = fc.nat(2).map((lookaheadTokens) => ({ speculation: { ...SPECULATION, lookaheadTokens } }));
+    const drafting = fc.nat(2).map((lookaheadTokens) => ({ speculation: { ...ALWAYS_DRAFTS, lookaheadTokens } }));
     walks(drafting, failing);
   });
 
@@ -147,7 +138,7 @@ describe('engine, any walk', () => {
       waitingMax: 1000,
       bypassMax: 0,
       bypassedMax: 0,
-      speculation: { ...SPECULATION, lookaheadTokens: 1 },
+      speculation: { ...ALWAYS_DRAFTS, lookaheadTokens: 1 },
     }).run([
       { ...one([0], 1), patienceNs: 1 } as Action,
       ...new Array<Action>(4).fill(one([0], 1)),
@@ -167,7 +158,10 @@ describe('engine, any walk', () => {
   it('never preempts with capacity "guaranteed-no-evict"', () => {
     const guaranteed = fc
       .boolean()
-      .map((drafts) => ({ capacity: 'guaranteed-no-evict' as const, ...(drafts ? { speculation: SPECULATION } : {}) }));
+      .map((drafts) => ({
+        capacity: 'guaranteed-no-evict' as const,
+        ...(drafts ? { speculation: ALWAYS_DRAFTS } : {}),
+      }));
     walks(guaranteed, action);
   });
 });

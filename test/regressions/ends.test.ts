@@ -1,18 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { DraftProposer } from '../../src/core/index.ts';
 import { EngineRig } from '../support/engine-rig.ts';
+import { ALWAYS_DRAFTS } from '../support/speculation.ts';
 
 const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i);
-
-const SPECULATION = {
-  draftTokensMax: 3,
-  lookaheadTokens: 0,
-  runningOffMin: 64,
-  runningOnMax: 64,
-  acceptanceOffMax: 0,
-  acceptanceOnMin: 0,
-  retrySteps: 1,
-};
 
 /** Always three drafts; the test says how many are right. */
 const THREE: DraftProposer = {
@@ -23,7 +14,7 @@ const THREE: DraftProposer = {
 };
 
 function drafting(config = {}): EngineRig {
-  return new EngineRig({ config: { speculation: SPECULATION, ...config }, proposer: THREE });
+  return new EngineRig({ config: { speculation: ALWAYS_DRAFTS, ...config }, proposer: THREE });
 }
 
 describe('ends', () => {

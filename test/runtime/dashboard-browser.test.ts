@@ -11,6 +11,7 @@ import { capturedCli } from '../cli/captured-cli.ts';
 import { dashboardRun } from '../observability/dashboard/dashboard-run.ts';
 import { hasBrowser, launchBrowser, openPage, type ViewOptions } from '../support/browser.ts';
 import { drawnPixels, faintTexts, overflow, unnamedParts, writtenValues } from '../support/page-probes.js';
+import { ALWAYS_DRAFTS } from '../support/speculation.ts';
 import { startTestServer, type TestServer } from '../support/test-server.ts';
 import { scratch } from './scenarios.ts';
 
@@ -145,16 +146,12 @@ describe.skipIf(!here)('the dashboard of a server', () => {
 
   beforeAll(async () => {
     const record = { file: recording, intervalSeconds: 1, bytesMax: 2 ** 30 };
-    const speculation = {
-      draftTokensMax: 3,
-      lookaheadTokens: 0,
-      runningOffMin: 64,
-      runningOnMax: 64,
-      acceptanceOffMax: 0,
-      acceptanceOnMin: 0,
-      retrySteps: 1,
-    };
-    server = await startTestServer({ timeScale: 1, tokenizerThreads: 1, record, engine: { speculation } });
+    server = await startTestServer({
+      timeScale: 1,
+      tokenizerThreads: 1,
+      record,
+      engine: { speculation: ALWAYS_DRAFTS },
+    });
     for (let i = 0; i < 6; i++) clients.push(client(i));
   });
   afterAll(async () => {

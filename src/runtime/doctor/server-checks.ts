@@ -30,7 +30,9 @@ function portCheck({ host, port }: ServeConfig): Promise<Finding> {
       done(finding('port', 'fail', `${address}: ${what}`, 'choose another with port or --port, or end who has it'));
     });
     server.listen({ host, port, exclusive: true }, () => {
-      server.close(() => done(finding('port', 'ok', port === 0 ? `${host}: any free port` : `${address} is free`)));
+      server.close(() =>
+        done(finding('port', 'ok', port === 0 ? `${host}: the system chooses a free port` : `${address} is free`)),
+      );
     });
   });
 }
