@@ -156,12 +156,10 @@ describe('engine, any walk', () => {
   });
 
   it('never preempts with capacity "guaranteed-no-evict"', () => {
-    const guaranteed = fc
-      .boolean()
-      .map((drafts) => ({
-        capacity: 'guaranteed-no-evict' as const,
-        ...(drafts ? { speculation: ALWAYS_DRAFTS } : {}),
-      }));
+    const guaranteed = fc.boolean().map((drafts) => ({
+      capacity: 'guaranteed-no-evict' as const,
+      ...(drafts ? { speculation: ALWAYS_DRAFTS } : {}),
+    }));
     walks(guaranteed, action);
   });
 });
