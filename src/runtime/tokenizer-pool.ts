@@ -3,6 +3,7 @@ import type { PromptEncoder } from '../gateway/context.ts';
 import {
   ChatTemplateError,
   type ChatTemplateOptions,
+  printedCharacters,
   type TemplateMessage,
   type Tokenizer,
   TokenizerBusyError,
@@ -53,7 +54,7 @@ export class TokenizerPool implements PromptEncoder {
 
   /** Throws ChatTemplateError when the template refuses the messages. */
   async encodeChat(messages: readonly TemplateMessage[], options: ChatTemplateOptions): Promise<Int32Array> {
-    if (this.pool === null || charactersOf(messages, options) <= INLINE_CHARACTERS_MAX)
+    if (this.pool === null || printedCharacters(messages, options, INLINE_CHARACTERS_MAX) <= INLINE_CHARACTERS_MAX)
       return this.tokenizer.encode(this.tokenizer.chatPrompt(messages, options), false);
     return this.run(this.pool, { messages, options });
   }
@@ -68,15 +69,4 @@ export class TokenizerPool implements PromptEncoder {
     if (result instanceof Int32Array) return result;
     throw new ChatTemplateError(result.refused);
   }
-}
-
-/** All that a template may print. */
-function charactersOf(messages: readonly TemplateMessage[], options: ChatTemplateOptions): number {
-  let characters = 0;
-  for (const { content } of messages) characters += content.length;
-  const { tools, documents, templateVariables } = options;
-  for (const part of [tools, documents, templateVariables]) {
-    if (part !== null && Object.keys(part).length > 0) characters += JSON.stringify(part).length;
-  }
-  return characters;
 }

@@ -55,3 +55,37 @@ export class ChatTemplate {
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** A template puts marks around each message, key and list item. */
+const AROUND_VALUE_CHARACTERS = 8;
+
+/**
+ * Characters that a template may print, before JSON escapes: every key and value in the messages, at any depth, and in what else
+ * the template is given. Counting ends above `max`: the result is then only known to be larger.
+ */
+export function printedCharacters(
+  messages: readonly TemplateMessage[],
+  options: ChatTemplateOptions,
+  max: number,
+): number {
+  const { tools, documents, templateVariables } = options;
+  // By hand, not by recursion: the arguments of a tool call may nest.
+  const open: unknown[] = [messages, tools, documents, templateVariables];
+  let characters = 0;
+  while (open.length > 0 && characters <= max) {
+    const value = open.pop();
+    characters += AROUND_VALUE_CHARACTERS;
+    if (typeof value === 'string') characters += value.length;
+    else if (Array.isArray(value)) {
+      characters += value.length * AROUND_VALUE_CHARACTERS;
+      if (characters <= max) for (const item of value) open.push(item);
+    } else if (typeof value === 'object' && value !== null) {
+      for (const key in value) {
+        characters += key.length + AROUND_VALUE_CHARACTERS;
+        open.push((value as Readonly<Record<string, unknown>>)[key]);
+        if (characters > max) break;
+      }
+    } else characters += String(value).length;
+  }
+  return characters;
+}

@@ -1,4 +1,5 @@
 export { ByteTokenizer } from './byte-tokenizer.ts';
+export { printedCharacters } from './chat-template.ts';
 export { IncrementalDecoder } from './incremental-decoder.ts';
 export { ModelTokenizer, type TokenizerJson } from './model-tokenizer.ts';
 export { ReadableText } from './readable-text.ts';

@@ -73,12 +73,18 @@ describe('the tokenizer pool', () => {
     expect(results.length - busy.length).toBeGreaterThanOrEqual(2);
   });
 
-  it('counts tools and other variables of a template as text', async () => {
-    const pool = poolOf(1, 2);
-    const tools = [{ type: 'function', function: { name: 'f', description: LONG } }];
-    const asked = Array.from({ length: 12 }, () =>
-      pool.encodeChat([{ role: 'user', content: 'hi' }], { ...CHAT, tools }),
-    );
+  it.each([
+    ['tools', [{ role: 'user', content: 'hi' }], { tools: [{ function: { name: 'f', description: LONG } }] }],
+    ['documents', [{ role: 'user', content: 'hi' }], { documents: [{ text: LONG }] }],
+    ['variables', [{ role: 'user', content: 'hi' }], { templateVariables: { [LONG]: 1 } }],
+    ['role', [{ role: LONG, content: 'hi' }], {}],
+    ['name', [{ role: 'user', content: 'hi', name: LONG }], {}],
+    ['reasoning', [{ role: 'user', content: 'hi', reasoning_content: LONG }], {}],
+    ['tool calls', [{ role: 'assistant', content: '', tool_calls: [{ function: { arguments: { a: [LONG] } } }] }], {}],
+    ['messages', Array.from({ length: 1000 }, () => ({ role: 'u', content: '' })), {}],
+  ])('counts the %s of a chat as text', async (_place, messages, options) => {
+    const pool = poolOf(1, 1);
+    const asked = Array.from({ length: 4 }, () => pool.encodeChat(messages, { ...CHAT, ...options }));
     const results = await Promise.allSettled(asked);
     expect(results.some((it) => it.status === 'rejected')).toBe(true);
   });
