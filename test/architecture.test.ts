@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { checkLayers, checkStyle } from './support/architecture/check-file.ts';
 import { importCycles, importsOf, resolveRelative } from './support/architecture/imports.ts';
 import { LAYERS, layerOf } from './support/architecture/layers.ts';
+import { copiesOfLists, VALUE_LISTS } from './support/architecture/value-lists.ts';
 import { readRepositoryFile, repositoryFiles } from './support/repository-files.ts';
 
 const files = repositoryFiles();
@@ -39,6 +40,26 @@ describe('layers', () => {
       );
     }
     expect(importCycles(graph).map((cycle) => cycle.join(' -> '))).toEqual([]);
+  });
+});
+
+describe('lists of values', () => {
+  it('exist once, in the core', () => {
+    const source = typescript.filter((path) => /^(src|replay)\//.test(path));
+    const places = source.flatMap((path) => copiesOfLists(path, readRepositoryFile(path)));
+    const outside = places.filter((place) => !place.startsWith('src/core/'));
+    expect(outside).toEqual([]);
+    expect(places.length).toBe(Object.keys(VALUE_LISTS).length);
+  });
+
+  it('a copy is found as an array, as a union, and with a value missing', () => {
+    const copies = [
+      `const x = ['memory_pressure', 'priority'];`,
+      `type X = 'transient' | 'sticky' | 'device-lost';`,
+      `f(['stop', 'length', 'abort', 'error']);`,
+    ];
+    for (const text of copies) expect(copiesOfLists('src/a.ts', text)).toHaveLength(1);
+    expect(copiesOfLists('src/a.ts', `const ok = ['stop', 'length'];`)).toEqual([]);
   });
 });
 

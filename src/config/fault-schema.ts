@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { DeviceFault } from '../backends/simulated/faults.ts';
 import type { HostFault } from '../backends/simulated/host-faults.ts';
+import type { StepFailure } from '../core/index.ts';
 import { duration, durationNs } from './units.ts';
 
-const failure = <K extends 'transient' | 'sticky' | 'device-lost'>(kind: K, description: string) =>
+const failure = <K extends StepFailure>(kind: K, description: string) =>
   z
     .strictObject({
       kind: z.literal(kind),

@@ -22,13 +22,15 @@ export class InvariantError extends Error {
   }
 }
 
-/** Why a request was refused at the door; it then ends with finish reason `rejected`. */
-export type RejectionReason =
-  | 'prompt-empty' // a prompt has at least one token
-  | 'prompt-too-long' // prompt + 1 token > modelLenMax
-  | 'never-fits' // prompt + outputTokensMax needs more blocks than the pool has
-  | 'prompt-exceeds-step' // chunked prefill is off and the prompt is larger than the token budget of a step
-  | 'queue-full' // waitingMax requests wait already
-  | 'deadline-passed' // the deadline lies before the arrival
-  | 'draining' // the engine takes no new work
-  | 'device-lost'; // the device is gone
+/** Why a request was not admitted; it then ends with finish reason `rejected`. */
+export const REJECTION_REASONS = [
+  'prompt-empty', // a prompt has at least one token
+  'prompt-too-long', // prompt + 1 token > modelLenMax
+  'never-fits', // prompt + outputTokensMax needs more blocks than the pool has
+  'prompt-exceeds-step', // chunked prefill is off and the prompt is larger than the token budget of a step
+  'queue-full', // waitingMax requests wait already
+  'deadline-passed', // the deadline is before the arrival
+  'draining', // the engine takes no new work
+  'device-lost', // the device is gone
+] as const;
+export type RejectionReason = (typeof REJECTION_REASONS)[number];

@@ -4,17 +4,20 @@ import type { Request } from './request.ts';
 import type { Sequence } from './sequence.ts';
 import type { StepPlan, StepResult } from './step-plan.ts';
 
-export type PreemptionReason = 'memory_pressure' | 'priority';
+export const PREEMPTION_REASONS = ['memory_pressure', 'priority'] as const;
+export type PreemptionReason = (typeof PREEMPTION_REASONS)[number];
 
 /** Why a sequence at the head of a queue was not taken into the step just planned. */
-export type WaitReason =
-  | 'budget'
-  | 'blocks'
-  | 'sequences'
-  | 'preempted-this-step'
-  | 'watermark'
-  | 'overcommit'
-  | 'in-flight';
+export const WAIT_REASONS = [
+  'budget',
+  'blocks',
+  'sequences',
+  'preempted-this-step',
+  'watermark',
+  'overcommit',
+  'in-flight',
+] as const;
+export type WaitReason = (typeof WAIT_REASONS)[number];
 
 /**
  * What metrics, spans, decision log and recorders hang on. Arguments are numbers and long-lived objects; methods are called

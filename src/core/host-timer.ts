@@ -1,5 +1,6 @@
 /** Phases of the host's own work in one scheduler step (the specification's profiled step). */
-export type HostPhase = 'collect_finished' | 'allocate_running' | 'admit_waiting' | 'build_batch';
+export const HOST_PHASES = ['collect_finished', 'allocate_running', 'admit_waiting', 'build_batch'] as const;
+export type HostPhase = (typeof HOST_PHASES)[number];
 
 /**
  * How long the host's own work took. Live: a monotonic clock. Virtual: a model (cost per step, sequence, block and phase),

@@ -6,10 +6,12 @@ import type { TokenSink } from './token-sink.ts';
  * `held`: a sibling (n > 1) that waits for its leader's prompt; the others are the queues that a sequence can be in.
  * Exactly one at any time.
  */
-export type SequenceState = 'held' | 'waiting' | 'running' | 'swapped' | 'finished';
+export const SEQUENCE_STATES = ['held', 'waiting', 'running', 'swapped', 'finished'] as const;
+export type SequenceState = (typeof SEQUENCE_STATES)[number];
 
-/** How a sequence ended; each ends in exactly one. `rejected` never reached a queue. */
-export type FinishReason = 'stop' | 'length' | 'abort' | 'rejected' | 'timeout' | 'error';
+/** How a sequence ended; each ends in exactly one. `rejected` never reached a queue. Positions are codes on wires and in digests: append only. */
+export const FINISH_REASONS = ['stop', 'length', 'abort', 'rejected', 'timeout', 'error'] as const;
+export type FinishReason = (typeof FINISH_REASONS)[number];
 
 /** Where and why the prefix match of an admission ended. */
 export type PrefixEnd = 'not-looked-up' | 'disabled' | 'whole-prompt' | 'no-entry' | 'evicted-parent' | 'not-ready';

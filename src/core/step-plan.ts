@@ -200,7 +200,10 @@ function grown(array: Int32Array): Int32Array {
  * ok; transient: nothing was computed, the same work may be tried again; sticky: the sequences of this step are lost, the
  * device goes on; device-lost: everything on the device is lost and it takes no more work.
  */
-export type StepStatus = 'ok' | 'transient' | 'sticky' | 'device-lost';
+export const STEP_FAILURES = ['transient', 'sticky', 'device-lost'] as const;
+export type StepFailure = (typeof STEP_FAILURES)[number];
+export const STEP_STATUSES = ['ok', ...STEP_FAILURES] as const;
+export type StepStatus = (typeof STEP_STATUSES)[number];
 
 /** What a backend reports of one submission. */
 export class StepResult {
@@ -240,7 +243,7 @@ export class StepResult {
   }
 
   /** Fails the submission. */
-  fail(status: Exclude<StepStatus, 'ok'>, message: string): void {
+  fail(status: StepFailure, message: string): void {
     this.status = status;
     this.message = message;
     this.stepsRun = 0;

@@ -1,4 +1,4 @@
-import type { FinishReason, RejectionReason, SamplingParameters } from '../core/index.ts';
+import type { FinishReason, RejectionReason, SamplingParameters, StepFailure } from '../core/index.ts';
 
 /** A request on its way to the engine thread. */
 export interface EngineRequest {
@@ -100,7 +100,7 @@ export type DebugCall =
 
 /** Troubles of the simulated world that start now; durations in wall seconds. */
 export type InjectedFault =
-  | { readonly kind: 'transient' | 'sticky' | 'device-lost' }
+  | { readonly kind: StepFailure }
   | { readonly kind: 'slow'; readonly factor: number; readonly seconds: number }
   | { readonly kind: 'unhealthy'; readonly seconds: number }
   | { readonly kind: 'hang'; readonly seconds: number }

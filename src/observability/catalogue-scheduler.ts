@@ -1,3 +1,4 @@
+import { FINISH_REASONS, HOST_PHASES, PREEMPTION_REASONS, REJECTION_REASONS } from '../core/index.ts';
 import type { MetricDefinition } from './metric-definition.ts';
 
 /** Host work of one step: every boundary that a threshold names (1 ms, 5 ms, 50 ms) has finite neighbours on both sides. */
@@ -70,7 +71,7 @@ export const SCHEDULER_METRICS = [
     unit: 'seconds',
     writer: 'engine',
     help: 'Phases of the scheduling work of one step, those that had something to do',
-    labels: [{ name: 'phase', values: ['collect_finished', 'allocate_running', 'admit_waiting', 'build_batch'] }],
+    labels: [{ name: 'phase', values: HOST_PHASES }],
     buckets: PHASE_SECONDS,
     thresholds: [{ kind: 'warning', of: 'value', comparison: '>', value: 0.001 }],
   },
@@ -80,7 +81,7 @@ export const SCHEDULER_METRICS = [
     unit: 'preemptions',
     writer: 'engine',
     help: 'Sequences taken out of the running batch so that others can go on',
-    labels: [{ name: 'reason', values: ['memory_pressure', 'priority'] }],
+    labels: [{ name: 'reason', values: PREEMPTION_REASONS }],
     thresholds: [
       { kind: 'warning', of: 'per-minute', comparison: '>', value: 5 },
       { kind: 'critical', of: 'per-minute', comparison: '>', value: 10 },
@@ -100,7 +101,7 @@ export const SCHEDULER_METRICS = [
     unit: 'sequences',
     writer: 'engine',
     help: 'Sequences that ended, by reason; abort: the client left, timeout: its deadline passed, error: our fault',
-    labels: [{ name: 'finish_reason', values: ['stop', 'length', 'abort', 'timeout', 'error'] }],
+    labels: [{ name: 'finish_reason', values: FINISH_REASONS.filter((reason) => reason !== 'rejected') }],
     panel: { row: 'throughput', title: 'Finish reasons' },
   },
   {
@@ -109,21 +110,7 @@ export const SCHEDULER_METRICS = [
     unit: 'requests',
     writer: 'engine',
     help: 'Requests that the engine refused at its door, by reason',
-    labels: [
-      {
-        name: 'reason',
-        values: [
-          'prompt-empty',
-          'prompt-too-long',
-          'never-fits',
-          'prompt-exceeds-step',
-          'queue-full',
-          'deadline-passed',
-          'draining',
-          'device-lost',
-        ],
-      },
-    ],
+    labels: [{ name: 'reason', values: REJECTION_REASONS }],
   },
   {
     name: 'scheduler_failed_steps_total',

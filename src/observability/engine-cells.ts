@@ -1,4 +1,11 @@
-import type { HostPhase, PreemptionReason, RejectionReason } from '../core/index.ts';
+import {
+  HOST_PHASES,
+  type HostPhase,
+  PREEMPTION_REASONS,
+  type PreemptionReason,
+  REJECTION_REASONS,
+  type RejectionReason,
+} from '../core/index.ts';
 import type { MetricsPage } from './metrics-page.ts';
 import type { PageHistogram } from './page-histogram.ts';
 
@@ -78,33 +85,18 @@ export class EngineCells {
     this.sampledNs = page.hidden('sampledNs');
     this.promptTokens = page.hidden('promptTokens');
     this.rates = labelled(['prefill', 'decode', 'combined'], (phase) => page.cell('tokens_per_second', phase));
-    this.preemptions = labelled(['memory_pressure', 'priority'], (reason) =>
-      page.cell('scheduler_preemptions_total', reason),
-    );
-    this.rejected = labelled(REJECTIONS, (reason) => page.cell('scheduler_requests_rejected_total', reason));
+    this.preemptions = labelled(PREEMPTION_REASONS, (reason) => page.cell('scheduler_preemptions_total', reason));
+    this.rejected = labelled(REJECTION_REASONS, (reason) => page.cell('scheduler_requests_rejected_total', reason));
     this.copied = [this.decodeTokens, this.accepted, this.rejectedDrafts, this.proposed];
     this.iteration = page.histogram('scheduler_iteration_latency_seconds');
     this.allocation = page.histogram('scheduler_allocation_latency_seconds');
-    this.phases = labelled(['collect_finished', 'allocate_running', 'admit_waiting', 'build_batch'], (phase) =>
-      page.histogram('scheduler_phase_latency_seconds', phase),
-    );
+    this.phases = labelled(HOST_PHASES, (phase) => page.histogram('scheduler_phase_latency_seconds', phase));
     this.swapWait = page.histogram('scheduler_swap_wait_seconds');
     this.queueTime = page.histogram('request_queue_time_seconds');
     this.firstToken = page.histogram('time_to_first_token_seconds');
     this.gaps = page.histogram('inter_token_latency_seconds');
   }
 }
-
-const REJECTIONS = [
-  'prompt-empty',
-  'prompt-too-long',
-  'never-fits',
-  'prompt-exceeds-step',
-  'queue-full',
-  'deadline-passed',
-  'draining',
-  'device-lost',
-] as const satisfies readonly RejectionReason[];
 
 function labelled<Label extends string, T>(labels: readonly Label[], make: (label: Label) => T): Record<Label, T> {
   return Object.fromEntries(labels.map((label) => [label, make(label)])) as Record<Label, T>;

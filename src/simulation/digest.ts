@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { NONE, type Sequence, type StepPlan, type StepResult } from '../core/index.ts';
+import { FINISH_REASONS, NONE, type Sequence, type StepPlan, type StepResult } from '../core/index.ts';
 
 /** What a digest covers: `records` = requests and evictions; `steps` = these and every step. */
 export type DigestMode = 'records' | 'steps';
@@ -102,16 +102,8 @@ function writeHeader(sequence: Sequence, blocks: number, stream: HashStream): vo
   ints[at++] = blocks;
 }
 
-/** Position = code in the digest: append only. */
-const FINISH_CODES: readonly (Sequence['finishReason'] | null)[] = [
-  null,
-  'stop',
-  'length',
-  'abort',
-  'rejected',
-  'timeout',
-  'error',
-];
+/** Position = code in the digest. */
+const FINISH_CODES: readonly Sequence['finishReason'][] = [null, ...FINISH_REASONS];
 
 /** The steps of a run, written as if each had been submitted alone. */
 class StepsDigest {

@@ -1,9 +1,9 @@
-import { ConfigError, type StepStatus } from '../../core/index.ts';
+import { ConfigError, type StepFailure } from '../../core/index.ts';
 
 /** Troubles of one device, as data; times in nanoseconds since the run began, windows are [fromNs, toNs). */
 export type DeviceFault =
   /** The step that runs at `atNs`, or the next one when the device is idle, fails. device-lost: and all after it. */
-  | { readonly kind: Exclude<StepStatus, 'ok'>; readonly atNs: number; readonly message: string }
+  | { readonly kind: StepFailure; readonly atNs: number; readonly message: string }
   /** Steps that begin in the window take `factor` times as long (thermal throttling, a noisy neighbour). */
   | { readonly kind: 'slow'; readonly fromNs: number; readonly toNs: number; readonly factor: number }
   /** No step ends in the window: what would have ended in it ends with it (a kernel that waits for a lost message). */

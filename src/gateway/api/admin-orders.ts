@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { STEP_FAILURES } from '../../core/index.ts';
 import type { InjectedFault } from '../engine-link.ts';
 import { badRequest } from './api-error.ts';
 
@@ -12,7 +13,7 @@ export const AbortSchema = Type.Object(
 );
 
 export const FaultSchema = Type.Union([
-  Type.Object({ kind: Type.Enum(['transient', 'sticky', 'device-lost']) }, { additionalProperties: false }),
+  Type.Object({ kind: Type.Enum([...STEP_FAILURES]) }, { additionalProperties: false }),
   Type.Object(
     {
       kind: Type.Literal('slow'),

@@ -1,4 +1,5 @@
 import { type TSchema, Type } from 'typebox';
+import { FINISH_REASONS } from '../../core/index.ts';
 
 const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const Count = Type.Integer({ minimum: 0 });
@@ -19,7 +20,12 @@ export const UsageSchema = Type.Object({
   prompt_tokens_details: Type.Object({ cached_tokens: Count }),
 });
 
-const FinishReason = Type.Union(['stop', 'length', 'abort', 'error'].map((reason) => Type.Literal(reason)));
+/** A request that was rejected or timed out gets an error instead of an answer. */
+const FinishReason = Type.Union(
+  FINISH_REASONS.filter((reason) => reason !== 'rejected' && reason !== 'timeout').map((reason) =>
+    Type.Literal(reason),
+  ),
+);
 const StopReason = Type.Union([Type.String(), Type.Integer(), Type.Null()], {
   description: 'The stop string or stop token id that ended it; null otherwise.',
 });

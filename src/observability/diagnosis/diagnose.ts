@@ -2,6 +2,7 @@ import {
   type Engine,
   NONE,
   type Sequence,
+  type SequenceState,
   type StepPlan,
   type WaitingQueue,
   type WaitReason,
@@ -11,7 +12,7 @@ import { verdictOf } from './verdict.ts';
 
 /** A sequence at the head of a queue, and what it waits for. */
 export interface WaitingHead extends HolderName {
-  readonly queue: 'waiting' | 'swapped' | 'held';
+  readonly queue: Exclude<SequenceState, 'running' | 'finished'>;
   /** Of the first of the queue, by the last plan; held siblings wait for their leader's prompt. null: it is behind the first. */
   readonly waitsFor: WaitReason | 'leader' | null;
   readonly ageNs: number;

@@ -1,6 +1,7 @@
+import { HOST_PHASES } from '../../core/index.ts';
 import { readTimeline } from './read-timeline.ts';
 import { RequestLanes } from './request-lanes.ts';
-import { HOST_PHASES, type SequenceName, type StepRecord, type TimelineRecord } from './timeline-record.ts';
+import type { SequenceName, StepRecord, TimelineRecord } from './timeline-record.ts';
 import { TraceEvents } from './trace-events.ts';
 
 export interface PerfettoExportOptions {

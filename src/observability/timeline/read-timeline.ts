@@ -1,16 +1,13 @@
-import { NONE } from '../../core/index.ts';
 import {
-  ADMISSIONS,
-  CODE,
-  FINISHES,
-  PREEMPTIONS,
-  REJECTIONS,
-  ROW_WORDS,
-  STATES,
-  STATUSES,
-  STEP_WORDS,
-  WAITS,
-} from './timeline-codes.ts';
+  FINISH_REASONS,
+  NONE,
+  PREEMPTION_REASONS,
+  REJECTION_REASONS,
+  SEQUENCE_STATES,
+  STEP_STATUSES,
+  WAIT_REASONS,
+} from '../../core/index.ts';
+import { ADMISSIONS, CODE, ROW_WORDS, STEP_WORDS } from './timeline-codes.ts';
 import type { LiveRecord, SequenceName, StepRecord, StepRow, TimelineRecord } from './timeline-record.ts';
 
 /** The records of a chunk of `length` words, in order. */
@@ -29,7 +26,7 @@ function readRecord(words: Float64Array, from: number): TimelineRecord {
     case CODE.end:
       return { kind: 'end', ns: next(), complete: next() === 1 };
     case CODE.rejected:
-      return { kind: 'rejected', id: next(), ns: next(), reason: REJECTIONS[next()]! };
+      return { kind: 'rejected', id: next(), ns: next(), reason: REJECTION_REASONS[next()]! };
     default:
       return readSequenceRecord(code, { id: next(), index: next(), ns: next() }, next);
   }
@@ -57,7 +54,7 @@ function readSequenceRecord(code: number, head: Head, next: () => number): Timel
       return {
         kind: 'preempted',
         ...head,
-        reason: PREEMPTIONS[next()]!,
+        reason: PREEMPTION_REASONS[next()]!,
         swapped: next() === 1,
         lostTokens: next(),
         by: { id: next(), index: next() },
@@ -66,7 +63,7 @@ function readSequenceRecord(code: number, head: Head, next: () => number): Timel
       return {
         kind: 'finished',
         ...head,
-        reason: FINISHES[next()]!,
+        reason: FINISH_REASONS[next()]!,
         arrivalNs: next(),
         firstTokenNs: next(),
         promptTokens: next(),
@@ -85,7 +82,7 @@ function readLive(head: Head, next: () => number): LiveRecord {
   return {
     kind: 'live',
     ...head,
-    state: STATES[next()]!,
+    state: SEQUENCE_STATES[next()]!,
     prefilling: next() === 1,
     arrivalNs: next(),
     admittedNs: next(),
@@ -106,7 +103,7 @@ function readStep(words: Float64Array, from: number): StepRecord {
   const own = {
     step: next(),
     stepsRun: next(),
-    status: STATUSES[next()]!,
+    status: STEP_STATUSES[next()]!,
     plannedNs: next(),
     startNs: next(),
     endNs: next(),
@@ -134,7 +131,7 @@ function readStep(words: Float64Array, from: number): StepRecord {
     running: seen ? running : own.decodeRows + own.prefillRows,
     waiting,
     swapped,
-    waitReason: reason === NONE ? null : WAITS[reason]!,
+    waitReason: reason === NONE ? null : WAIT_REASONS[reason]!,
     head: head.id === NONE ? null : head,
     evictions: known(),
     hostPhasesNs: {

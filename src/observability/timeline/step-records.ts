@@ -1,15 +1,17 @@
 import {
   type Engine,
+  HOST_PHASES,
   type HostPhase,
   NONE,
   type Sequence,
+  STEP_STATUSES,
   type StepPlan,
   type StepResult,
+  WAIT_REASONS,
   type WaitReason,
 } from '../../core/index.ts';
 import type { TimelineBuffer } from './timeline-buffer.ts';
-import { CODE, PLAN_WORDS, ROW_WORDS, STATUSES, STEP_WORDS, WAITS } from './timeline-codes.ts';
-import { HOST_PHASES } from './timeline-record.ts';
+import { CODE, PLAN_WORDS, ROW_WORDS, STEP_WORDS } from './timeline-codes.ts';
 
 /** Steps in flight at most, and room to spare for one that nobody saw end. */
 const PLANS = 4;
@@ -51,7 +53,7 @@ export class StepRecords {
     words[at++] = scheduler.running.length;
     words[at++] = waiting;
     words[at++] = swapped;
-    words[at++] = reason === null ? NONE : WAITS.indexOf(reason);
+    words[at++] = reason === null ? NONE : WAIT_REASONS.indexOf(reason);
     words[at++] = head === null ? NONE : head.request.id;
     words[at++] = head === null ? NONE : head.index;
     words[at++] = this.evictions;
@@ -69,7 +71,7 @@ export class StepRecords {
     const { words } = buffer;
     words[at++] = plan.stepId;
     words[at++] = result.stepsRun;
-    words[at++] = STATUSES.indexOf(result.status);
+    words[at++] = STEP_STATUSES.indexOf(result.status);
     words[at++] = plan.plannedNs;
     words[at++] = startNs;
     words[at++] = endNs;

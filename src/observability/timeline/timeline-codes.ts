@@ -1,39 +1,7 @@
-import type {
-  FinishReason,
-  PreemptionReason,
-  RejectionReason,
-  SequenceState,
-  StepStatus,
-  WaitReason,
-} from '../../core/index.ts';
 import type { AdmittedRecord } from './timeline-record.ts';
 
-// Words of records as numbers: their positions in these lists.
-
-export const STATES: readonly SequenceState[] = ['held', 'waiting', 'running', 'swapped', 'finished'];
-export const FINISHES: readonly FinishReason[] = ['stop', 'length', 'abort', 'rejected', 'timeout', 'error'];
-export const PREEMPTIONS: readonly PreemptionReason[] = ['memory_pressure', 'priority'];
-export const STATUSES: readonly StepStatus[] = ['ok', 'transient', 'sticky', 'device-lost'];
+/** How a sequence was admitted, as a number: its position. The core's lists of values are written the same way. */
 export const ADMISSIONS: readonly AdmittedRecord['how'][] = ['new', 'resumed', 'swapped-in'];
-export const REJECTIONS: readonly RejectionReason[] = [
-  'prompt-empty',
-  'prompt-too-long',
-  'never-fits',
-  'prompt-exceeds-step',
-  'queue-full',
-  'deadline-passed',
-  'draining',
-  'device-lost',
-];
-export const WAITS: readonly WaitReason[] = [
-  'budget',
-  'blocks',
-  'sequences',
-  'preempted-this-step',
-  'watermark',
-  'overcommit',
-  'in-flight',
-];
 
 /** First word of a record; its second word is its length in words. */
 export const CODE = {

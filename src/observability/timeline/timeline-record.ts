@@ -157,10 +157,3 @@ export type TimelineRecord =
   | FinishedRecord
   | StepRecord
   | EndRecord;
-
-export const HOST_PHASES: readonly HostPhase[] = [
-  'collect_finished',
-  'allocate_running',
-  'admit_waiting',
-  'build_batch',
-];

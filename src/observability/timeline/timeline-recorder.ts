@@ -1,27 +1,22 @@
-import type {
-  Engine,
-  EngineEvents,
-  HostPhase,
-  PreemptionReason,
-  RejectionReason,
-  Request,
-  Sequence,
-  StepPlan,
-  StepResult,
-  WaitReason,
+import {
+  type Engine,
+  type EngineEvents,
+  FINISH_REASONS,
+  type HostPhase,
+  PREEMPTION_REASONS,
+  type PreemptionReason,
+  REJECTION_REASONS,
+  type RejectionReason,
+  type Request,
+  SEQUENCE_STATES,
+  type Sequence,
+  type StepPlan,
+  type StepResult,
+  type WaitReason,
 } from '../../core/index.ts';
 import { StepRecords } from './step-records.ts';
 import { type ChunkSink, sharedWords, TimelineBuffer } from './timeline-buffer.ts';
-import {
-  ADMISSIONS,
-  CODE,
-  FINISHES,
-  PREEMPTIONS,
-  REJECTIONS,
-  ROW_WORDS,
-  STATES,
-  STEP_WORDS,
-} from './timeline-codes.ts';
+import { ADMISSIONS, CODE, ROW_WORDS, STEP_WORDS } from './timeline-codes.ts';
 
 export interface TimelineRecorderOptions {
   readonly engine: Engine;
@@ -97,7 +92,7 @@ export class TimelineRecorder implements EngineEvents {
 
   rejected(request: Request, reason: RejectionReason, nowNs: number): void {
     if (!this.on(nowNs)) return;
-    this.put(this.buffer.begin(CODE.rejected, 5), request.id, nowNs, REJECTIONS.indexOf(reason));
+    this.put(this.buffer.begin(CODE.rejected, 5), request.id, nowNs, REJECTION_REASONS.indexOf(reason));
   }
 
   admitted(sequence: Sequence, hitTokens: number, blocks: number, resumed: boolean, nowNs: number): void {
@@ -120,7 +115,7 @@ export class TimelineRecorder implements EngineEvents {
     if (!this.on(nowNs)) return;
     const lost = swapped ? 0 : sequence.computedTokensPeak;
     const at = this.buffer.begin(CODE.preempted, 10);
-    this.put(at, sequence.request.id, sequence.index, nowNs, PREEMPTIONS.indexOf(reason));
+    this.put(at, sequence.request.id, sequence.index, nowNs, PREEMPTION_REASONS.indexOf(reason));
     this.put(at + 4, swapped ? 1 : 0, lost, beneficiary.request.id, beneficiary.index);
     this.steps.prefilling.delete(sequence);
   }
@@ -199,7 +194,7 @@ export class TimelineRecorder implements EngineEvents {
     const prefilling = state === 'running' && !sequence.canDraft;
     if (prefilling) this.steps.prefilling.add(sequence);
     const at = this.buffer.begin(CODE.live, LIVE_WORDS);
-    this.put(at, request.id, sequence.index, nowNs, STATES.indexOf(state), prefilling ? 1 : 0);
+    this.put(at, request.id, sequence.index, nowNs, SEQUENCE_STATES.indexOf(state), prefilling ? 1 : 0);
     this.put(at + 5, request.arrivalNs, sequence.admittedNs, sequence.firstTokenNs, sequence.waitingSinceNs);
     this.put(at + 9, sequence.promptTokens, sequence.outputTokensMax, request.priority);
     this.put(at + 12, sequence.computedTokens, sequence.cachedPromptTokens, sequence.preemptions);
@@ -209,7 +204,7 @@ export class TimelineRecorder implements EngineEvents {
     for (const sequence of this.ended) {
       const { request } = sequence;
       const at = this.buffer.begin(CODE.finished, 14);
-      this.put(at, request.id, sequence.index, sequence.finishedNs, FINISHES.indexOf(sequence.finishReason!));
+      this.put(at, request.id, sequence.index, sequence.finishedNs, FINISH_REASONS.indexOf(sequence.finishReason!));
       this.put(at + 4, request.arrivalNs, sequence.firstTokenNs, sequence.promptTokens, sequence.outputTokens);
       const recomputed = sequence.recomputedPromptTokens + sequence.recomputedOutputTokens;
       this.put(at + 8, sequence.cachedPromptTokens, recomputed, sequence.preemptions, sequence.waitedNs);

@@ -1,4 +1,4 @@
-import type { FinishReason, RejectionReason } from '../../core/index.ts';
+import { FINISH_REASONS, type FinishReason, REJECTION_REASONS } from '../../core/index.ts';
 import type { EngineSink, FinishDetail, TokenLogprobs } from '../../gateway/engine-link.ts';
 
 /**
@@ -14,18 +14,6 @@ const TOKENS = 1;
 const ADMITTED = 2;
 const FINISHED = 3;
 const PROMPT = 4;
-
-const REASONS: readonly FinishReason[] = ['stop', 'length', 'abort', 'rejected', 'timeout', 'error'];
-const REJECTIONS: readonly RejectionReason[] = [
-  'prompt-empty',
-  'prompt-too-long',
-  'never-fits',
-  'prompt-exceeds-step',
-  'queue-full',
-  'deadline-passed',
-  'draining',
-  'device-lost',
-];
 
 export interface StepReport {
   readonly words: Int32Array;
@@ -94,9 +82,9 @@ export class ReportWriter {
 
   finished(id: number, index: number, reason: FinishReason, detail: FinishDetail): void {
     this.reserve(7);
-    const rejection = detail.rejection === null ? -1 : REJECTIONS.indexOf(detail.rejection);
+    const rejection = detail.rejection === null ? -1 : REJECTION_REASONS.indexOf(detail.rejection);
     this.words.set(
-      [FINISHED, id, index, REASONS.indexOf(reason), detail.outputTokens, detail.stopTokenId, rejection],
+      [FINISHED, id, index, FINISH_REASONS.indexOf(reason), detail.outputTokens, detail.stopTokenId, rejection],
       this.length,
     );
     this.length += 7;
@@ -174,9 +162,9 @@ export function readReport(
       sink?.admitted(words[at + 2]!, words[at + 3]!);
       at += 4;
     } else if (code === FINISHED) {
-      const rejection = words[at + 6]! < 0 ? null : REJECTIONS[words[at + 6]!]!;
+      const rejection = words[at + 6]! < 0 ? null : REJECTION_REASONS[words[at + 6]!]!;
       const detail = { outputTokens: words[at + 4]!, stopTokenId: words[at + 5]!, rejection };
-      sink?.finished(words[at + 2]!, REASONS[words[at + 3]!]!, detail);
+      sink?.finished(words[at + 2]!, FINISH_REASONS[words[at + 3]!]!, detail);
       ended(id);
       at += 7;
     } else {
