@@ -193,7 +193,6 @@ const TIMERS_OR_NONE = [
   ['limits', 'drain_timeout'],
   ['watchdog', 'max_restart'],
 ] as const;
-const SIZES = ['max_body', 'stream_buffer'] as const;
 const SIZE_MAX_BYTES = 2 ** 30;
 const SIZE_RECORD_MIN_BYTES = 2 ** 20;
 
@@ -211,11 +210,15 @@ function checkRanges(loaded: LoadedServe): void {
   if (sizeBytes(maxSize) < SIZE_RECORD_MIN_BYTES) {
     loaded.fail(['record', 'max_size'], `${maxSize} is not allowed; allowed: at least 1MiB`);
   }
-  for (const name of SIZES) {
-    const text = loaded.value.limits[name];
+  const { limits, request } = loaded.value;
+  for (const [section, name, text] of [
+    ['limits', 'max_body', limits.max_body],
+    ['limits', 'stream_buffer', limits.stream_buffer],
+    ['request', 'max_answer', request.max_answer],
+  ] as const) {
     const bytes = sizeBytes(text);
     if (bytes >= 1024 && bytes <= SIZE_MAX_BYTES) continue;
-    loaded.fail(['limits', name], `${text} is not allowed; allowed: 1KiB to 1GiB`);
+    loaded.fail([section, name], `${text} is not allowed; allowed: 1KiB to 1GiB`);
   }
 }
 
@@ -258,6 +261,10 @@ function limitsOf({ value }: LoadedServe, run: RunSpec, timeScale: number): Limi
       stopTokenIdsMax: request.max_stop_token_ids,
       logitBiasMax: request.max_logit_bias,
       messagesMax: request.max_messages,
+      keysMax: request.max_keys,
+      numbersMax: request.max_numbers,
+      answerBytesMax: sizeBytes(request.max_answer),
+      promptLogprobsMax: request.max_prompt_logprobs,
     },
     http: {
       bodyBytesMax: sizeBytes(limits.max_body),

@@ -46,6 +46,10 @@ export interface RequestLimitsConfig {
   readonly stopTokenIdsMax: number;
   readonly logitBiasMax: number;
   readonly messagesMax: number;
+  readonly keysMax: number;
+  readonly numbersMax: number;
+  readonly answerBytesMax: number;
+  readonly promptLogprobsMax: number;
 }
 
 export interface HttpConfig {

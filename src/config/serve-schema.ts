@@ -73,6 +73,14 @@ const requestSchema = z
     max_stop_token_ids: integer(0, 65_536, 'Stop token ids').default(1024),
     max_logit_bias: integer(0, 65_536, 'Entries of logit_bias').default(1024),
     max_messages: integer(1, 1e6, 'Messages of a chat').default(4096),
+    max_keys: integer(64, 1e7, 'Keys of all objects of a body, and list items other than numbers').default(32_768),
+    max_numbers: integer(64, 1e8, 'Numbers in the lists of a body, such as token ids').default(524_288),
+    max_prompt_logprobs: integer(
+      1,
+      1e9,
+      'Tokens of all prompts times the log-probabilities that are reported of each',
+    ).default(1_048_576),
+    max_answer: size('Largest answer that is not streamed, as estimated before it is generated').default('128MiB'),
   })
   .describe('Sizes within one request');
 

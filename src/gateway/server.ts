@@ -13,16 +13,19 @@ import {
   errorBody,
   forbidden,
   invalidJson,
+  type JsonLimits,
+  jsonText,
   methodNotAllowed,
   notFoundPath,
   openApiDocument,
-  parseJsonBody,
+  parseJsonText,
   serverError,
   unauthorized,
   unsupportedMediaType,
 } from './api/index.ts';
 import type { GatewayContext } from './context.ts';
 import { LiveCalls } from './live-calls.ts';
+import { nextTurn } from './next-turn.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { alertRoutes } from './routes/alerts.ts';
 import { dashboardRoutes } from './routes/dashboard.ts';
@@ -72,7 +75,8 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
   app.decorateRequest('key', null);
   app.decorateRequest('trace', null);
   if (settings.corsOrigins.length > 0) await app.register(cors, { origin: [...settings.corsOrigins], maxAge: 600 });
-  jsonBodies(app, settings.bodyDepthMax);
+  const { keysMax, numbersMax } = context.served;
+  jsonBodies(app, { depthMax: settings.bodyDepthMax, keysMax, numbersMax });
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     if (context.tracing !== null) traceRequest(context.tracing, request, reply);
@@ -118,18 +122,24 @@ function admit(context: GatewayContext, request: FastifyRequest): ApiError | nul
   return unauthorized();
 }
 
-/** Bodies are JSON by their content type, parsed once, with bounded depth. */
-function jsonBodies(app: FastifyInstance, depthMax: number): void {
+/** Counting, parsing and reading such a body are not done in one turn of the event loop. */
+const LARGE_BODY_BYTES = 1 << 18;
+
+/** Bodies are JSON by their content type, parsed once, within limits that are counted before. */
+function jsonBodies(app: FastifyInstance, limits: JsonLimits): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
-    let value: unknown;
-    try {
-      value = parseJsonBody(body as Buffer, depthMax);
-    } catch (error) {
-      return done(error as ApiError);
-    }
-    done(null, value);
-  });
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => {
+      const isLarge = body.length > LARGE_BODY_BYTES;
+      const text = jsonText(body, limits);
+      if (isLarge) await nextTurn();
+      const value = parseJsonText(text);
+      if (isLarge) await nextTurn();
+      return value;
+    },
+  );
   app.addContentTypeParser('*', (request, payload, done) => {
     payload.resume();
     done(unsupportedMediaType(request.headers['content-type'] ?? null));

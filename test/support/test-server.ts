@@ -157,6 +157,10 @@ const REQUEST_LIMITS: RequestLimitsConfig = {
   stopTokenIdsMax: 64,
   logitBiasMax: 300,
   messagesMax: 1000,
+  keysMax: 32_768,
+  numbersMax: 524_288,
+  answerBytesMax: 1 << 27,
+  promptLogprobsMax: 1 << 20,
 };
 
 const HTTP: HttpConfig = {

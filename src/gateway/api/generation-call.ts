@@ -115,5 +115,12 @@ export interface ServedLimits {
   readonly stopTokenIdsMax: number;
   readonly logitBiasMax: number;
   readonly messagesMax: number;
+  /** Keys of all objects of a body, and items of its lists that are not numbers. */
+  readonly keysMax: number;
+  /** Numbers in the lists of a body. */
+  readonly numbersMax: number;
+  /** See `AnswerBudget`. */
+  readonly answerBytesMax: number;
+  readonly promptLogprobsMax: number;
   readonly capabilities: BackendCapabilities;
 }

@@ -2,8 +2,8 @@
 export * from './api-error.ts';
 export { checkLength } from './check-length.ts';
 export type * from './generation-call.ts';
-export { jsonDepth, parseJsonBody } from './json-body.ts';
+export { type JsonLimits, jsonExcess, jsonText, parseJsonBody, parseJsonText } from './json-body.ts';
 export { openApiDocument } from './openapi.ts';
 export { parseChat } from './parse-chat.ts';
 export { parseCompletion, parseGenerate } from './parse-completion.ts';
-export { parseDetokenize, parseTokenize } from './parse-tokenize.ts';
+export { parseDetokenize, parseTokenize, type TokenizeCall } from './parse-tokenize.ts';

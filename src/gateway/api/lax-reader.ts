@@ -141,7 +141,9 @@ export function assertWellFormed(text: string, path: string): void {
 
 function readArray(node: Node, value: unknown, path: string): readonly unknown[] {
   if (!Array.isArray(value)) throw refused(node, value, path);
-  return value.map((item: unknown, index) => read(node.items ?? {}, item, `${path}.${index}`));
+  const items = node.items ?? {};
+  // The path of an item costs more than a look at it.
+  return value.map((item: unknown, index) => (isPlain(items, item) ? item : read(items, item, `${path}.${index}`)));
 }
 
 function readObject(node: Node, value: unknown, path: string): unknown {
@@ -150,7 +152,10 @@ function readObject(node: Node, value: unknown, path: string): unknown {
   if (values !== undefined) {
     // fromEntries makes own properties of all keys, `__proto__` included.
     return Object.fromEntries(
-      Object.keys(value).map((key) => [key, read(values, value[key], `${path}.${shownKey(key)}`)] as const),
+      Object.keys(value).map((key) => {
+        const field = value[key];
+        return [key, isPlain(values, field) ? field : read(values, field, `${path}.${shownKey(key)}`)] as const;
+      }),
     );
   }
   // A spread makes own properties, too.
@@ -160,6 +165,13 @@ function readObject(node: Node, value: unknown, path: string): unknown {
     else if (node.required?.includes(name)) throw missing(`${path}.${name}`, allowedWords(field));
   }
   return result;
+}
+
+/** Whether `read` gives a number back as it is. */
+function isPlain(node: Node, value: unknown): boolean {
+  if (typeof value !== 'number' || (node.type !== 'integer' && node.type !== 'number')) return false;
+  if (node.type === 'integer' ? !Number.isSafeInteger(value) : !Number.isFinite(value)) return false;
+  return value >= (node.minimum ?? -Infinity) && value <= (node.maximum ?? Infinity) && !Object.is(value, -0);
 }
 
 function shownKey(key: string): string {

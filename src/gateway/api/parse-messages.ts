@@ -1,5 +1,6 @@
 import { badRequest, unsupportedParameter } from './api-error.ts';
 import type { ChatMessage, ServedLimits } from './generation-call.ts';
+import { requireWithin } from './json-body.ts';
 import { assertWellFormed, isObject, kindOf, missing, notAllowed } from './lax-reader.ts';
 
 /**
@@ -13,10 +14,10 @@ export function parseMessages(messages: unknown, limits: ServedLimits): readonly
   if (messages.length > limits.messagesMax) {
     throw notAllowed('messages', messages, `at most ${limits.messagesMax} messages`, true);
   }
-  return messages.map((message: unknown, index) => parseMessage(message, `messages.${index}`));
+  return messages.map((message: unknown, index) => parseMessage(message, `messages.${index}`, limits));
 }
 
-function parseMessage(message: unknown, path: string): ChatMessage {
+function parseMessage(message: unknown, path: string, limits: ServedLimits): ChatMessage {
   if (!isObject(message)) throw notAllowed(path, message, 'an object', true);
   const role = message['role'];
   if (role === undefined) throw missing(`${path}.role`, 'a string');
@@ -25,7 +26,7 @@ function parseMessage(message: unknown, path: string): ChatMessage {
   const name = optionalText(message, 'name', path);
   const toolCallId = optionalText(message, 'tool_call_id', path);
   const reasoning = optionalText(message, 'reasoning_content', path);
-  const toolCalls = parseToolCalls(message['tool_calls'], `${path}.tool_calls`);
+  const toolCalls = parseToolCalls(message['tool_calls'], `${path}.tool_calls`, limits);
   return {
     role,
     content: parseContent(message['content'], `${path}.content`, MAY_BE_NULL.has(role)),
@@ -95,27 +96,31 @@ function inferredType(part: Readonly<Record<string, unknown>>): string | undefin
   return known.find((name) => Object.hasOwn(part, name));
 }
 
-function parseToolCalls(calls: unknown, path: string): readonly unknown[] | null {
+function parseToolCalls(calls: unknown, path: string, limits: ServedLimits): readonly unknown[] | null {
   if (calls === undefined || calls === null) return null;
   if (!Array.isArray(calls)) throw notAllowed(path, calls, 'a list of tool calls', true);
-  return calls.map((call: unknown, index) => parseToolCall(call, `${path}.${index}`));
+  return calls.map((call: unknown, index) => parseToolCall(call, `${path}.${index}`, limits));
 }
 
-function parseToolCall(call: unknown, path: string): unknown {
+function parseToolCall(call: unknown, path: string, limits: ServedLimits): unknown {
   if (!isObject(call)) throw notAllowed(path, call, 'an object', true);
   const called = call['function'];
   if (!isObject(called)) throw notAllowed(`${path}.function`, called, 'an object with name and arguments', true);
   if (typeof called['name'] !== 'string') throw notAllowed(`${path}.function.name`, called['name'], 'a string', true);
   return {
     ...call,
-    function: { ...called, arguments: parseArguments(called['arguments'], `${path}.function.arguments`) },
+    function: { ...called, arguments: parseArguments(called['arguments'], `${path}.function.arguments`, limits) },
   };
 }
 
-function parseArguments(text: unknown, path: string): unknown {
+/** How deep the JSON in a tool call's arguments may nest: templates walk it by recursion. */
+const ARGUMENTS_DEPTH_MAX = 64;
+
+function parseArguments(text: unknown, path: string, limits: ServedLimits): unknown {
   if (text === undefined || text === null || text === '') return {};
   if (isObject(text)) return text;
   if (typeof text !== 'string') throw notAllowed(path, text, 'a string with a JSON object', true);
+  requireWithin(text, { ...limits, depthMax: ARGUMENTS_DEPTH_MAX }, path);
   try {
     return JSON.parse(text) as unknown;
   } catch {

@@ -3,6 +3,7 @@ import { StoryTeller, storySentences } from '../../observability/explain/index.t
 import { readTimeline, type TimelineChunks } from '../../observability/timeline/index.ts';
 import { ApiError, shown } from '../api/api-error.ts';
 import type { GatewayContext } from '../context.ts';
+import { nextTurn } from '../next-turn.ts';
 import { allowNoQuery, askEngine } from './debug-trace.ts';
 
 /** Sequences of a call that are told of. */
@@ -39,7 +40,7 @@ async function follow({ chunks, lengths }: TimelineChunks, tellers: readonly Sto
       if (fromNs === 0 && record.kind === 'begin') fromNs = record.ns;
       for (const teller of tellers) teller.take(record);
     }
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   return fromNs;
 }

@@ -25,11 +25,15 @@ import {
 import type { EngineLoad } from '../limits/admission-book.ts';
 import { bodyFingerprint, retryMark } from '../limits/fingerprint.ts';
 import type { Permit } from '../limits/rate-limit.ts';
+import { outputTokensWithin } from '../limits/request-budget.ts';
 import type { LiveCalls } from '../live-calls.ts';
+import { nextTurn } from '../next-turn.ts';
 import { CallTrace } from '../tracing/call-trace.ts';
 import { encodePrompt } from './models.ts';
 
 const TIMEOUT_HEADER = 'x-request-timeout-ms';
+/** Of prompts that one turn of the event loop may tokenise: some 5 ms of ordinary text. */
+const TURN_CHARACTERS = 16_384;
 
 /** The endpoints that generate text. */
 export function generationRoutes(app: FastifyInstance, context: GatewayContext, calls: LiveCalls): void {
@@ -162,6 +166,7 @@ class Generation {
     const prompts: Int32Array[] = [];
     const outputTokensMax: number[] = [];
     const impliedOutputTokens: number[] = [];
+    let characters = 0;
     for (const prompt of call.prompts) {
       const ids = await encodePrompt(context, prompt, call.addSpecialTokens);
       const checked = checkLength(ids, call, context.served);
@@ -171,14 +176,22 @@ class Generation {
       impliedOutputTokens.push(
         open ? context.impliedOutputTokens(checked.ids, call.sampling.seed) : Number.POSITIVE_INFINITY,
       );
+      // Short texts are tokenised on this thread: many of them take several turns of the event loop.
+      characters += prompt.kind === 'text' ? prompt.text.length : 0;
+      if (characters < TURN_CHARACTERS) continue;
+      characters = 0;
+      await nextTurn();
     }
+    const tokensPerPrompt = prompts.map((ids) => ids.length);
+    const room = outputTokensWithin(call, tokensPerPrompt, context.served);
     const reported = call.logprobs;
     const wantsPrompt =
       call.sampling.promptLogprobs !== null || (call.echo && call.kind !== 'chat' && reported !== null);
     return {
       call,
       prompts,
-      outputTokensMax,
+      outputTokensMax:
+        call.outputTokensMax === null ? outputTokensMax.map((max) => Math.min(max, room)) : outputTokensMax,
       impliedOutputTokens,
       cacheSalt: context.salts.intern(request.key?.name ?? null, call.cacheSalt),
       timeoutMs: timeoutOf(request, context.settings.generationTimeoutMs),

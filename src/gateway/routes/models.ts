@@ -8,8 +8,10 @@ import {
   type PromptInput,
   parseDetokenize,
   parseTokenize,
+  type TokenizeCall,
 } from '../api/index.ts';
 import type { GatewayContext } from '../context.ts';
+import { requireTokensWithin } from '../limits/request-budget.ts';
 
 export function modelRoutes(app: FastifyInstance, context: GatewayContext): void {
   const { served, tokenizer } = context;
@@ -40,6 +42,7 @@ export function modelRoutes(app: FastifyInstance, context: GatewayContext): void
   app.post('/tokenize', async (request) => {
     const call = parseTokenize(request.body, served);
     const ids = await encodePrompt(context, call.prompt, call.addSpecialTokens);
+    requireTokensWithin(fieldWithTexts(call), ids.length, served);
     if (call.shape === 'llama.cpp') {
       if (!call.withPieces) return { tokens: [...ids] };
       return { tokens: [...ids].map((id) => ({ id, piece: tokenizer.pieceText(id) })) };
@@ -53,6 +56,12 @@ export function modelRoutes(app: FastifyInstance, context: GatewayContext): void
     const text = tokenizer.decode(call.ids, false);
     return call.shape === 'llama.cpp' ? { content: text } : { prompt: text };
   });
+}
+
+/** The field by which the tokens' texts were asked for. */
+function fieldWithTexts(call: TokenizeCall): 'with_pieces' | 'return_token_strs' | null {
+  if (call.shape === 'llama.cpp') return call.withPieces ? 'with_pieces' : null;
+  return call.returnTokenStrings ? 'return_token_strs' : null;
 }
 
 /**

@@ -47,7 +47,7 @@ function lengths(call: GenerationCall): void {
 
 function answerTo(input: BadInput): ApiError | null {
   try {
-    const call = PARSERS[input.path]!(parseJsonBody(input.body!, facts.bodyDepthMax), limits);
+    const call = PARSERS[input.path]!(parseJsonBody(input.body!, { ...limits, depthMax: facts.bodyDepthMax }), limits);
     if (input.path !== '/tokenize' && input.path !== '/detokenize') lengths(call as GenerationCall);
   } catch (error) {
     if (error instanceof ApiError) return error;

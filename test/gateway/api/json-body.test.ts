@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ApiError, jsonDepth, parseJsonBody } from '../../../src/gateway/api/index.ts';
+import { ApiError, type JsonLimits, jsonExcess, parseJsonBody } from '../../../src/gateway/api/index.ts';
+
+const LIMITS: JsonLimits = { depthMax: 8, keysMax: 100, numbersMax: 1000 };
 
 /** By recursion over the value: what the scan of the text must agree with. */
 function depthOf(value: unknown): number {
@@ -10,7 +12,7 @@ function depthOf(value: unknown): number {
 
 const refusal = (body: string | Uint8Array): ApiError => {
   try {
-    parseJsonBody(body, 8);
+    parseJsonBody(body, LIMITS);
   } catch (error) {
     if (error instanceof ApiError) return error;
     throw error;
@@ -18,28 +20,61 @@ const refusal = (body: string | Uint8Array): ApiError => {
   throw new Error('nothing was thrown');
 };
 
-describe('depth of JSON text', () => {
-  it('is that of the value', () => {
+/** The same for keys and items. */
+function countsOf(value: unknown): { keys: number; items: number } {
+  if (typeof value !== 'object' || value === null) return { keys: 0, items: 0 };
+  const children: unknown[] = Object.values(value);
+  const isKey = (child: unknown) => !Array.isArray(value) || typeof child !== 'number';
+  const counts = {
+    keys: children.filter(isKey).length,
+    items: Array.isArray(value) ? Math.max(0, value.length - 1) : 0,
+  };
+  for (const child of children.map(countsOf)) {
+    counts.keys += child.keys;
+    counts.items += child.items;
+  }
+  return counts;
+}
+
+describe('the scan of JSON text', () => {
+  it('agrees with the value on depth, keys and list items', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
-        expect(jsonDepth(JSON.stringify(value), 1000)).toBe(depthOf(value));
+        const depth = depthOf(value);
+        const { keys, items } = countsOf(value);
+        const text = JSON.stringify(value);
+        const exact = { depthMax: depth, keysMax: keys, numbersMax: items };
+        expect(jsonExcess(text, exact)).toBeNull();
+        if (depth > 0) expect(jsonExcess(text, { ...exact, depthMax: depth - 1 })?.of).toBe('depth');
+        if (keys > 0) expect(jsonExcess(text, { ...exact, keysMax: keys - 1 })?.of).toBe('keys');
+        if (items > 0) expect(jsonExcess(text, { ...exact, numbersMax: items - 1 })?.of).toBe('numbers');
       }),
     );
   });
 
-  it('stops counting past the limit, however deep the text is', () => {
-    expect(jsonDepth('['.repeat(1_000_000), 10)).toBe(11);
+  it('ends at the limit, however deep or long the text is', () => {
+    expect(jsonExcess('['.repeat(1_000_000), LIMITS)?.of).toBe('depth');
+    expect(jsonExcess(`{"stop" : [${'"",'.repeat(1000)}`, LIMITS)).toEqual({ of: 'keys', field: 'stop' });
+    expect(jsonExcess(`{"prompt":["a"],"tokens":[${'1,'.repeat(2000)}`, LIMITS)).toEqual({
+      of: 'numbers',
+      field: 'tokens',
+    });
   });
 
-  it('does not count brackets in strings', () => {
-    expect(jsonDepth('{"a":"[[[[\\"[[\\\\","b":[1]}', 100)).toBe(2);
+  it('does not count what is in strings', () => {
+    const exact = { depthMax: 2, keysMax: 2, numbersMax: 0 };
+    expect(jsonExcess('{"a":"[[[[\\"[[,,,::\\\\","b":[1]}', exact)).toBeNull();
+  });
+
+  it('repeats no name of a field that is not a plain one', () => {
+    expect(jsonExcess(`{"my secret":[${'"",'.repeat(1000)}`, LIMITS)).toEqual({ of: 'keys', field: null });
   });
 });
 
 describe('a body', () => {
   it('is parsed from bytes and from text', () => {
-    expect(parseJsonBody(Buffer.from('{"a":[1,"é"]}'), 8)).toEqual({ a: [1, 'é'] });
-    expect(parseJsonBody('{"a":1e400}', 8)).toEqual({ a: Number.POSITIVE_INFINITY });
+    expect(parseJsonBody(Buffer.from('{"a":[1,"é"]}'), LIMITS)).toEqual({ a: [1, 'é'] });
+    expect(parseJsonBody('{"a":1e400}', LIMITS)).toEqual({ a: Number.POSITIVE_INFINITY });
   });
 
   it.each([
@@ -73,6 +108,6 @@ describe('a body', () => {
     ['9223372036854775808', 2 ** 63],
     ['9223372036854774784', 2 ** 63 - 1024],
   ])('with the seed %s keeps it on its side of 2^63', (digits, seed) => {
-    expect(parseJsonBody(`{"prompt":"\\"seed\\": 5", "seed": ${digits}}`, 8)).toMatchObject({ seed });
+    expect(parseJsonBody(`{"prompt":"\\"seed\\": 5", "seed": ${digits}}`, LIMITS)).toMatchObject({ seed });
   });
 });

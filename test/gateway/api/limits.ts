@@ -25,6 +25,10 @@ export function limitsOf(over: Partial<ServedLimits> = {}): ServedLimits {
     stopTokenIdsMax: 1024,
     logitBiasMax: 1024,
     messagesMax: 4096,
+    keysMax: 32_768,
+    numbersMax: 524_288,
+    answerBytesMax: 1 << 27,
+    promptLogprobsMax: 1 << 20,
     capabilities: SIMULATED,
     ...over,
   };

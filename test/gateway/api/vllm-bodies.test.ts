@@ -86,7 +86,7 @@ describe.skipIf(file === null)(
     const limits = limitsOf({ capabilities: ABLE, modelLenMax: 10_000 });
     const parse = (recording: Recording): GenerationCall | ApiError => {
       try {
-        const body = parseJsonBody(recording.text, 64);
+        const body = parseJsonBody(recording.text, { depthMax: 64, keysMax: 32_768, numbersMax: 524_288 });
         return recording.endpoint === 'chat' ? parseChat(body, limits) : parseCompletion(body, limits);
       } catch (error) {
         if (error instanceof ApiError) return error;
