@@ -133,7 +133,10 @@ export interface EngineLink {
   abort(id: number): void;
   /** A stop string was found: sequence `index` ends as `stop` with its first `tokensKept` output tokens. */
   finish(id: number, index: number, tokensKept: number): void;
-  /** The answer is a plain value, or null. Throws EngineDownError while there is no engine, and what the engine says is wrong. */
+  /**
+   * The answer is a plain value, or null. Throws EngineDownError while there is no engine, EngineBrokenError when it breaks an
+   * invariant, and what the engine says is wrong.
+   */
   admin(call: AdminCall): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -146,5 +149,13 @@ export class EngineDownError extends Error {
     super('the engine is not running');
     this.name = 'EngineDownError';
     this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The engine has broken one of its invariants, which the message names. It is started again. */
+export class EngineBrokenError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'EngineBrokenError';
   }
 }

@@ -7,6 +7,7 @@ export * from './diagnosis/diagnosis-text.ts';
 export * from './engine-metrics.ts';
 export * from './gateway-metrics.ts';
 export * from './gateway-outcomes.ts';
+export * from './lost-engine.ts';
 export * from './metric-definition.ts';
 export * from './metrics-history.ts';
 export * from './metrics-page.ts';

@@ -1,4 +1,5 @@
 import type { HistogramName, MetricName } from './catalogue.ts';
+import type { MetricWriter } from './metric-definition.ts';
 import { PageHistogram } from './page-histogram.ts';
 import { CELLS_TOTAL, cellOf, HIDDEN_CELLS, type HiddenCell, PLACES } from './page-layout.ts';
 
@@ -58,6 +59,19 @@ export class MetricsPage {
     Atomics.add(this.header, 0, 1);
   }
 
+  /** Gauges of `writer` are as before it has written any: 0, or NaN where they have nothing to say yet. */
+  clearGauges(writer: MetricWriter): void {
+    for (const { definition, at, series } of PLACES.values()) {
+      if (definition.type !== 'gauge' || definition.writer !== writer) continue;
+      this.cells.fill(definition.absentAtStart === true ? Number.NaN : 0, at, at + series.length);
+    }
+  }
+
+  /** Ends a group whose writer was ended inside it. */
+  releaseGroup(): void {
+    if ((Atomics.load(this.header, 0) & 1) === 1) this.endGroup();
+  }
+
   /** Labels of `engine_info`; texts that do not fit are cut from the end of the list. */
   setInfo(labels: InfoLabels): void {
     const kept = Object.entries(labels);
@@ -91,9 +105,7 @@ export class MetricsPage {
 /** A new page: counters and buckets 0, gauges that have nothing to say yet NaN. */
 export function createMetricsPage(): MetricsPage {
   const page = new MetricsPage(new SharedArrayBuffer(pageBytes()));
-  for (const { definition, at, series } of PLACES.values()) {
-    if (definition.absentAtStart === true) page.cells.fill(Number.NaN, at, at + series.length);
-  }
+  for (const writer of ['engine', 'gateway', 'scrape'] as const) page.clearGauges(writer);
   for (const name of ['lastIterationNs', 'sampledNs', 'sinceIterationSeconds'] as const) {
     page.cells[page.hidden(name)] = Number.NaN;
   }

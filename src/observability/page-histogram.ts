@@ -24,6 +24,13 @@ export class PageHistogram {
     cells[at + this.bounds.length + 1]! += value * count;
   }
 
+  /** Observations so far. */
+  get count(): number {
+    let count = 0;
+    for (let bucket = 0; bucket <= this.bounds.length; bucket++) count += this.cells[this.at + bucket]!;
+    return count;
+  }
+
   private find(value: number): void {
     const { bounds } = this;
     let low = 0;

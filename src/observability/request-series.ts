@@ -1,9 +1,13 @@
 import { type FinishReason, NONE, type Sequence } from '../core/index.ts';
+import type { LostSequence } from './lost-engine.ts';
 import type { MetricsPage } from './metrics-page.ts';
 import type { PageHistogram } from './page-histogram.ts';
 
 /** A first token and at least one more, so that there is a time between tokens. */
 const TOKENS_FOR_A_GAP = 2;
+
+/** Stands for a sequence that nothing is known of: one that ended in the step in which the engine was lost. */
+const UNKNOWN: LostSequence = { promptTokens: 0, outputTokens: 0, ageSeconds: 0 };
 
 const OUTPUT_TOKEN_BUCKETS = ['1-10', '10-50', '50-100', '100+'];
 
@@ -36,6 +40,32 @@ export class RequestSeries {
     this.promptTokens = page.histogram('request_prompt_tokens');
     this.outputTokens = page.histogram('request_output_tokens');
     this.perToken = page.histogram('request_time_per_output_token_seconds');
+  }
+
+  /**
+   * Sequences that were taken in and have not ended do so as `error`; each that has ended has its lengths, and its latency where
+   * it has a first token. `received`: sequences taken in so far.
+   */
+  settle(received: number, firstTokens: PageHistogram, lost: readonly LostSequence[]): void {
+    const { cells, finishCells } = this;
+    let finished = 0;
+    for (const cell of Object.values(finishCells)) finished += cells[cell]!;
+    if (received > finished) cells[finishCells.error]! += received - finished;
+    const ended = Math.max(received, finished);
+    const of = (index: number) => lost[index] ?? UNKNOWN;
+    for (let i = 0, missing = ended - this.promptTokens.count; i < missing; i++)
+      this.promptTokens.observe(of(i).promptTokens);
+    for (let i = 0, missing = ended - this.outputTokens.count; i < missing; i++)
+      this.outputTokens.observe(of(i).outputTokens);
+    const begun = lost.filter(({ outputTokens }) => outputTokens > 0);
+    let latencies = 0;
+    for (const latency of this.latencies) latencies += latency.count;
+    const more = firstTokens.count - latencies;
+    for (let i = 0; i < more; i++) {
+      const { outputTokens, ageSeconds } = begun[i] ?? of(i);
+      this.latencies[OUTPUT_TOKEN_BUCKETS.indexOf(latencyBucketOf(outputTokens))]!.observe(ageSeconds);
+    }
+    if (more < 0) firstTokens.observe(of(0).ageSeconds, -more);
   }
 
   /** A sequence that had been taken in has ended. */

@@ -37,6 +37,8 @@ export interface Serving {
   stop(reason: string): Promise<void>;
   /** For tests of what happens when the engine fails. */
   readonly link: EngineThreadLink;
+  /** For tests of what counters and gauges say when the engine has failed. */
+  readonly metricsPage: MetricsPage;
   /** For tests of what is left of traces; null = there are none. */
   readonly tracing: Tracing | null;
 }
@@ -101,7 +103,7 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     throw error;
   }
   const url = urlOf(app, config.host);
-  return { url, tokenizer: tokenizer.name, closed: stop.closed, stop: stop.drained, link, tracing };
+  return { url, tokenizer: tokenizer.name, closed: stop.closed, stop: stop.drained, link, metricsPage: page, tracing };
 }
 
 function urlOf(app: FastifyInstance, host: string): string {

@@ -149,7 +149,8 @@ const OPERATIONS: readonly Operation[] = [
   {
     method: 'get',
     path: '/health',
-    summary: 'Whether traffic is welcome: 503 while the engine is down or requests wait and no step ends',
+    summary:
+      'Whether traffic is welcome: 503 while the engine is down, a GPU is unhealthy, or requests wait and no step ends',
     tag: 'operation',
     answer: 'Health',
     errors: [503],
@@ -219,10 +220,10 @@ const OPERATIONS: readonly Operation[] = [
   {
     method: 'post',
     path: '/admin/check',
-    summary: "Check the engine's invariants",
+    summary: "Check the engine's invariants; 500 names the one that is violated, and the engine is started again",
     tag: 'admin',
     answer: 'AdminResult',
-    errors: [401, 403, 500],
+    errors: [401, 403, 500, 503],
   },
   {
     method: 'post',

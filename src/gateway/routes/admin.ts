@@ -1,21 +1,40 @@
 import type { FastifyInstance } from 'fastify';
-import { debugBody } from '../answer/debug-body.ts';
+import { debugBody, withNames } from '../answer/debug-body.ts';
 import { parseAdminAbort, parseAdminFault } from '../api/admin-orders.ts';
-import { badRequest } from '../api/api-error.ts';
+import { ApiError, badRequest, overloaded, serverError } from '../api/api-error.ts';
 import type { GatewayContext } from '../context.ts';
-import { EngineDownError, type InjectedFault, type PlantedFault } from '../engine-link.ts';
+import {
+  type AdminCall,
+  EngineBrokenError,
+  EngineDownError,
+  type InjectedFault,
+  type PlantedFault,
+} from '../engine-link.ts';
 import type { LiveCalls } from '../live-calls.ts';
 
+/** Gives an order to the engine. Throws ApiError where there is no engine, or one that has just broken an invariant. */
+async function ordered({ link, names }: GatewayContext, call: AdminCall): Promise<unknown> {
+  try {
+    return await link.admin(call);
+  } catch (error) {
+    if (error instanceof EngineDownError)
+      throw overloaded('engine_down', 'the engine is being started again', error.retryAfterMs);
+    if (error instanceof EngineBrokenError)
+      throw serverError('invariant_violated', `${withNames(error.message, names)}; the engine is started again`);
+    throw error;
+  }
+}
+
 /** Injects a fault; what it was planted in, where that has a name. */
-async function planted({ link, names }: GatewayContext, fault: InjectedFault): Promise<object> {
+async function planted(context: GatewayContext, fault: InjectedFault): Promise<object> {
   let done: PlantedFault | null;
   try {
-    done = (await link.admin({ call: 'inject-fault', fault })) as PlantedFault | null;
+    done = (await ordered(context, { call: 'inject-fault', fault })) as PlantedFault | null;
   } catch (error) {
-    if (error instanceof EngineDownError) throw error;
+    if (error instanceof ApiError) throw error;
     throw badRequest('kind', `${fault.kind}: ${(error as Error).message}`);
   }
-  return done === null ? {} : { planted: debugBody(done, names) };
+  return done === null ? {} : { planted: debugBody(done, context.names) };
 }
 
 /** Orders of the person on call; each wants an admin key (see `admit`). */
@@ -30,12 +49,12 @@ export function adminRoutes(app: FastifyInstance, context: GatewayContext, calls
   });
 
   app.post('/admin/reset_prefix_cache', async () => {
-    await link.admin({ call: 'reset-prefix-cache' });
+    await ordered(context, { call: 'reset-prefix-cache' });
     return { reset: true };
   });
 
   app.post('/admin/check', async () => {
-    await link.admin({ call: 'check' });
+    await ordered(context, { call: 'check' });
     return { ok: true };
   });
 

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import {
   acceptsOpenMetrics,
   OPENMETRICS_CONTENT_TYPE,
+  PLACES,
   PROMETHEUS_CONTENT_TYPE,
   renderMetrics,
 } from '../../observability/index.ts';
@@ -56,7 +57,18 @@ function unhealthy(context: GatewayContext): string | null {
   const { link, settings } = context;
   if (link.state !== 'running') return `the engine is ${link.state}`;
   if (link.status.deviceLost === 1) return 'the device is lost';
+  const gpus = unhealthyGpus(context);
+  if (gpus.length > 0)
+    return gpus.length === 1 ? `GPU ${gpus[0]} is unhealthy` : `GPUs ${gpus.join(', ')} are unhealthy`;
   if (link.stalledMs > settings.stallMs)
     return `requests wait and no step has ended for ${Math.round(link.stalledMs)} ms`;
   return null;
+}
+
+const GPU_HEALTH = PLACES.get('gpu_health_status')!;
+
+/** By the last reading of the engine's thread, at most a second old while it works. */
+function unhealthyGpus({ metricsPage }: GatewayContext): string[] {
+  const { at, series } = GPU_HEALTH;
+  return series.filter((_, index) => metricsPage.cells[at + index] === 0).map(([gpu]) => gpu!);
 }

@@ -57,6 +57,8 @@ export interface AuditReport {
   readonly mismatched: number;
   /** Blocks of host memory that are neither free nor held by a swapped sequence (below 0: held twice). */
   readonly hostBlocksLost: number;
+  /** Invariants that do not hold, in the words of INVARIANTS.md; empty = clean. */
+  readonly violated: readonly string[];
   /** The first of them, in order of blocks. */
   readonly findings: readonly BlockFinding[];
   readonly findingsLeftOut: number;
@@ -81,6 +83,7 @@ export function auditBlocks(
   const counts = { inUse: 0, cached: 0, free: 0, fenced: 0, orphaned: 0, mismatched: 0 };
   const findings = new Findings(engine, live, memory, findingsMax);
   const nothingInFlight = engine.inFlight.length === 0;
+  const violated = new Set<string>();
   for (let block = 0; block < pool.total; block++) {
     const references = pool.refs(block);
     const listed = pool.isListed(block);
@@ -101,14 +104,19 @@ export function auditBlocks(
       kind = 'orphaned';
     }
     if (kind === null) continue;
+    if (held !== references) violated.add('references = owners');
+    else violated.add(references > 0 ? 'a block in use is not available' : 'available + in use + fenced = total');
     counts[kind === 'orphaned' ? 'orphaned' : 'mismatched']++;
     findings.add(kind, block, references, held, listed);
   }
+  const hostBlocksLost = engine.kv.hostTotal - engine.kv.hostAvailable - hostBlocksHeld(engine);
+  if (hostBlocksLost !== 0) violated.add('host blocks are conserved');
   return {
     timeNs: engine.clock.nowNs(),
     blocksTotal: pool.total,
     ...counts,
-    hostBlocksLost: engine.kv.hostTotal - engine.kv.hostAvailable - hostBlocksHeld(engine),
+    hostBlocksLost,
+    violated: [...violated],
     findings: findings.all,
     findingsLeftOut: findings.leftOut,
   };
@@ -116,7 +124,7 @@ export function auditBlocks(
 
 /** Nothing to complain of. */
 export function isClean(report: AuditReport): boolean {
-  return report.orphaned === 0 && report.mismatched === 0 && report.hostBlocksLost === 0;
+  return report.violated.length === 0;
 }
 
 /** Live sequences that hold blocks; counts their table entries into owners[block]. */

@@ -7,8 +7,12 @@ import type { EngineThreadLinkOptions } from './engine-thread-link.ts';
 /** What becomes of the engine's thread, and what it has to say, as lines of the log. */
 export function engineLogs(log: Logger, names: RequestNames): Pick<EngineThreadLinkOptions, 'onEvent' | 'onLog'> {
   return {
-    onEvent(event, detail, history = []) {
-      const fields = history.length === 0 ? { event, detail } : { event, detail, flight_recorder: history };
+    onEvent(event, detail, broken = null) {
+      const fields = {
+        event,
+        detail: withNames(detail, names),
+        ...(broken === null ? {} : { invariant: broken.law, flight_recorder: broken.history }),
+      };
       log[event === 'started' ? 'info' : 'error'](fields, `engine ${event}`);
     },
     onLog({ level, message, fields }) {

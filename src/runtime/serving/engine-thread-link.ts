@@ -1,13 +1,17 @@
 import type { Worker } from 'node:worker_threads';
-import { NONE } from '../../core/index.ts';
+import { type FinishReason, type InvariantError, NONE } from '../../core/index.ts';
 import {
   type AdminCall,
+  EngineBrokenError,
   EngineDownError,
   type EngineLink,
   type EngineRequest,
   type EngineSink,
   type EngineState,
+  type FinishDetail,
+  type TokenLogprobs,
 } from '../../gateway/engine-link.ts';
+import { attachMetricsPage, type LostSequence, settleLostEngine } from '../../observability/index.ts';
 import type { SequenceRecord } from '../../observability/spans/index.ts';
 import { startThread } from '../thread-entry.ts';
 import { CommandWriter } from './command-wire.ts';
@@ -27,21 +31,69 @@ export interface EngineThreadLinkOptions {
   readonly nowMs: () => number;
   /** Gets what spans are made of, before the report of the same step; without it the thread keeps nothing of that. */
   readonly traced?: { records(records: readonly SequenceRecord[]): void; engineLost(): void } | null;
-  /** `history`: the last steps, where the thread died of a broken law. */
+  /** `broken`: the invariant that ended the thread, and the last steps. */
   readonly onEvent?: (
     event: 'restarting' | 'started' | 'crashed' | 'hung',
     detail: string,
-    history?: readonly string[],
+    broken?: BrokenInvariant | null,
   ) => void;
   /** A line that the engine's thread has for the log. */
   readonly onLog?: (line: EngineLogLine) => void;
 }
 
-interface Live {
-  readonly sink: EngineSink;
+/** Fields of the core's InvariantError: between threads an error loses its class, not its own fields. */
+type BrokenInvariant = Pick<InvariantError, 'law' | 'history'>;
+
+/** A request that is with the engine: hands what comes to its sink, and keeps what is to be said of it if the engine is lost. */
+class LiveRequest implements EngineSink {
   /** Sequences that have not ended. */
   left: number;
-  readonly n: number;
+  private readonly sink: EngineSink;
+  private readonly promptTokens: number;
+  private readonly submittedNs: number;
+  /** Per sequence; NaN = it has ended. */
+  private readonly outputTokens: number[];
+
+  constructor({ prompt, sampling }: EngineRequest, sink: EngineSink, submittedNs: number) {
+    this.sink = sink;
+    this.left = sampling.n;
+    this.promptTokens = prompt.length;
+    this.submittedNs = submittedNs;
+    this.outputTokens = new Array<number>(sampling.n).fill(0);
+  }
+
+  tokens(index: number, ids: Int32Array, at: number, count: number, logprobs: TokenLogprobs | null): void {
+    this.outputTokens[index]! += count;
+    this.sink.tokens(index, ids, at, count, logprobs);
+  }
+
+  admitted(index: number, cachedPromptTokens: number): void {
+    this.sink.admitted(index, cachedPromptTokens);
+  }
+
+  promptLogprobs(logprobs: TokenLogprobs): void {
+    this.sink.promptLogprobs(logprobs);
+  }
+
+  finished(index: number, reason: FinishReason, detail: FinishDetail): void {
+    this.outputTokens[index] = Number.NaN;
+    this.sink.finished(index, reason, detail);
+  }
+
+  stepEnd(stepEndNs: number): void {
+    this.sink.stepEnd(stepEndNs);
+  }
+
+  /** The engine is gone: what has not ended does so as `error`. Adds it to `lost`. */
+  lose(engineNs: number, lost: LostSequence[]): void {
+    const ageSeconds = Math.max(0, engineNs - this.submittedNs) / 1e9;
+    this.outputTokens.forEach((outputTokens, index) => {
+      if (Number.isNaN(outputTokens)) return;
+      lost.push({ promptTokens: this.promptTokens, outputTokens, ageSeconds });
+      this.finished(index, 'error', { outputTokens, stopTokenId: NONE, rejection: null });
+    });
+    this.stepEnd(0);
+  }
 }
 
 const WATCH_MS = 250;
@@ -55,7 +107,7 @@ export class EngineThreadLink implements EngineLink {
   readonly status = new StatusPage();
   restarts = 0;
   private readonly options: EngineThreadLinkOptions;
-  private readonly requests = new Map<number, Live>();
+  private readonly requests = new Map<number, LiveRequest>();
   private readonly commands = new CommandWriter();
   private flushArmed = false;
   private worker: Worker | null = null;
@@ -65,6 +117,8 @@ export class EngineThreadLink implements EngineLink {
   private restartDelayMs: number;
   private restartAtMs = 0;
   private restartTimer: NodeJS.Timeout | null = null;
+  /** The last thread has ended, and its shared memory is settled. */
+  private buried: Promise<void> = Promise.resolve();
   private readonly watch: NodeJS.Timeout;
   private progress = 0;
   private heartbeats = 0;
@@ -106,7 +160,7 @@ export class EngineThreadLink implements EngineLink {
   submit(request: EngineRequest, sink: EngineSink): void {
     if (this.state !== 'running') throw new EngineDownError(Math.max(100, this.restartAtMs - this.options.nowMs()));
     if (this.requests.size === 0) this.progressMs = this.options.nowMs();
-    this.requests.set(request.id, { sink, left: request.sampling.n, n: request.sampling.n });
+    this.requests.set(request.id, new LiveRequest(request, sink, this.status.engineNs));
     this.commands.submit(request);
     this.arm();
   }
@@ -151,10 +205,8 @@ export class EngineThreadLink implements EngineLink {
     this.state = 'closed';
     clearInterval(this.watch);
     if (this.restartTimer !== null) clearTimeout(this.restartTimer);
-    const { worker } = this;
-    this.worker = null;
-    this.failAll();
-    await worker?.terminate();
+    this.bury();
+    await this.buried;
   }
 
   private launch(): void {
@@ -164,17 +216,16 @@ export class EngineThreadLink implements EngineLink {
     });
     this.worker = worker;
     let failure = 'the thread ended';
-    let history: readonly string[] = [];
+    let broken: BrokenInvariant | null = null;
     worker.on('message', (message: FromEngine) => {
       if (this.worker === worker) this.receive(message);
     });
     worker.on('error', (error) => {
       failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      // Between threads an error loses its class, not its own fields.
-      if (error instanceof Error && 'history' in error) history = error.history as readonly string[];
+      if (error instanceof Error && 'law' in error) broken = error as InvariantError;
     });
     worker.on('exit', () => {
-      if (this.worker === worker) this.lost('crashed', failure, history);
+      if (this.worker === worker) this.lost('crashed', failure, broken);
     });
   }
 
@@ -192,11 +243,11 @@ export class EngineThreadLink implements EngineLink {
     } else if (message.kind === 'log') {
       const { kind: _, ...line } = message;
       this.options.onLog?.(line);
-    } else if (message.kind === 'answer') {
+    } else if (message.kind === 'answer' || message.kind === 'refusal') {
       const waiting = this.answers.get(message.order);
       this.answers.delete(message.order);
-      if (message.error === null) waiting?.resolve(message.value);
-      else waiting?.reject(new Error(message.error));
+      if (message.kind === 'answer') waiting?.resolve(message.value);
+      else waiting?.reject(message.broken ? new EngineBrokenError(message.error) : new Error(message.error));
     } else {
       this.state = this.draining ? 'draining' : 'running';
       this.progressMs = this.options.nowMs();
@@ -206,7 +257,7 @@ export class EngineThreadLink implements EngineLink {
     }
   }
 
-  private readonly sinkOf = (id: number): EngineSink | undefined => this.requests.get(id)?.sink;
+  private readonly sinkOf = (id: number): EngineSink | undefined => this.requests.get(id);
 
   private readonly ended = (id: number): void => {
     const live = this.requests.get(id);
@@ -232,13 +283,10 @@ export class EngineThreadLink implements EngineLink {
   }
 
   /** The thread is gone or given up: its requests end, and another is started after a pause. */
-  private lost(how: 'crashed' | 'hung', detail: string, history: readonly string[] = []): void {
-    const { worker } = this;
-    this.worker = null;
-    void worker?.terminate();
-    // What it held is gone with it: nobody may read it as the load until the next thread is there.
-    this.status.clear();
-    this.options.onEvent?.(how, detail, history);
+  private lost(how: 'crashed' | 'hung', detail: string, broken: BrokenInvariant | null = null): void {
+    this.options.onEvent?.(how, detail, broken);
+    if (this.state !== 'closed') this.state = 'restarting';
+    this.bury();
     if (this.ready !== null) {
       this.ready.reject(new Error(`the engine thread did not start: ${detail}`));
       this.ready = null;
@@ -246,25 +294,42 @@ export class EngineThreadLink implements EngineLink {
       return;
     }
     if (this.state === 'closed') return;
-    this.state = 'restarting';
-    this.failAll();
     this.restarts++;
     this.restartAtMs = this.options.nowMs() + this.restartDelayMs;
     this.options.onEvent?.('restarting', `in ${this.restartDelayMs} ms`);
-    this.restartTimer = setTimeout(() => this.launch(), this.restartDelayMs);
+    this.restartTimer = setTimeout(() => void this.relaunch(), this.restartDelayMs);
     this.restartDelayMs = Math.min(2 * this.restartDelayMs, this.options.restartMaxMs);
   }
 
-  private failAll(): void {
+  /** Not before the last thread has ended: two would write the same shared memory. */
+  private async relaunch(): Promise<void> {
+    await this.buried;
+    if (this.state === 'restarting') this.launch();
+  }
+
+  /** Ends the thread and what was with it. Shared memory is settled when the thread writes no more. */
+  private bury(): void {
+    const { worker, buried } = this;
+    this.worker = null;
+    const lost: LostSequence[] = [];
+    const { engineNs } = this.status;
+    // What it held is gone with it: it must not be read as the load until the next thread is there.
+    this.status.clear();
+    this.failAll(engineNs, lost);
+    const settle = async () => {
+      await worker?.terminate();
+      await buried;
+      this.status.clear();
+      settleLostEngine(attachMetricsPage(this.options.thread.metrics), lost);
+    };
+    this.buried = settle();
+  }
+
+  private failAll(engineNs: number, lost: LostSequence[]): void {
     this.commands.take();
-    const lost = [...this.requests.values()];
+    const requests = [...this.requests.values()];
     this.requests.clear();
-    for (const { sink, n } of lost) {
-      for (let index = 0; index < n; index++) {
-        sink.finished(index, 'error', { outputTokens: 0, stopTokenId: NONE, rejection: null });
-      }
-      sink.stepEnd(0);
-    }
+    for (const request of requests) request.lose(engineNs, lost);
     this.options.traced?.engineLost();
     for (const { reject } of this.answers.values()) reject(new EngineDownError(this.options.restartMs));
     this.answers.clear();

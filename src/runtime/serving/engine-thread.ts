@@ -15,7 +15,7 @@ import {
   TextWriter,
   type TimingSource,
 } from '../../backends/simulated/index.ts';
-import { type EngineConfig, VirtualClock } from '../../core/index.ts';
+import { type EngineConfig, InvariantError, VirtualClock } from '../../core/index.ts';
 import type { AdminCall, InjectedFault, PlantedFault } from '../../gateway/engine-link.ts';
 import { attachMetricsPage, EngineMetrics } from '../../observability/index.ts';
 import { type SequenceRecord, SpanRecorder } from '../../observability/spans/index.ts';
@@ -74,7 +74,9 @@ export type FromEngine =
   | { readonly kind: 'records'; readonly records: readonly SequenceRecord[] }
   | { readonly kind: 'ready' }
   | ({ readonly kind: 'log' } & EngineLogLine)
-  | { readonly kind: 'answer'; readonly order: number; readonly error: string | null; readonly value: unknown };
+  | { readonly kind: 'answer'; readonly order: number; readonly value: unknown }
+  /** `broken`: by an invariant; the thread ends. */
+  | { readonly kind: 'refusal'; readonly order: number; readonly error: string; readonly broken: boolean };
 
 /** Reports that the gateway has not read yet, before the engine waits for it. */
 const REPORTS_AHEAD_MAX = 16;
@@ -213,21 +215,37 @@ class EngineThread {
       this.report();
       return;
     }
-    void this.answer(message.order, message.call);
+    this.answer(message.order, message.call);
   }
 
   /** Most orders are answered at once, some when they are done. */
-  private async answer(order: number, call: EngineOrder): Promise<void> {
-    let error: string | null = null;
-    let value: unknown = null;
+  private answer(order: number, call: EngineOrder): void {
+    const reply = (value: unknown) => {
+      // A fault shows in the metrics as soon as its order is answered.
+      if (call.call === 'inject-fault') this.nextSampleNs = 0;
+      this.publish();
+      this.send({ kind: 'answer', order, value });
+    };
+    const refuse = (failure: unknown) => {
+      const broken = failure instanceof InvariantError;
+      this.send({
+        kind: 'refusal',
+        order,
+        error: failure instanceof Error ? failure.message : String(failure),
+        broken,
+      });
+      // What such an engine computes is not to be trusted: its thread ends, and the gateway starts another.
+      if (broken) throw failure;
+    };
+    let value: unknown;
     try {
       value = this.obey(call);
-      if (value instanceof Promise) value = await value;
     } catch (failure) {
-      error = failure instanceof Error ? failure.message : String(failure);
+      refuse(failure);
+      return;
     }
-    this.publish();
-    this.send({ kind: 'answer', order, error, value });
+    if (value instanceof Promise) void value.then(reply, refuse);
+    else reply(value);
   }
 
   /** What the order's answer carries: a plain value. */
@@ -323,9 +341,12 @@ class EngineThread {
     if (nowNs < this.nextSampleNs) return;
     this.nextSampleNs = nowNs + SAMPLE_NS;
     status.set('paceErrorP99Ns', this.pacer.errorP99Ns);
-    this.metrics.sample(this.clock.nowNs());
+    // The clock of an idle engine stands still: what is read over time must see the wall's time pass.
+    this.host.now(this.sample);
     this.debugger.tick(nowNs);
   }
+
+  private readonly sample = (): void => this.metrics.sample(this.clock.nowNs());
 
   private send(message: FromEngine): void {
     this.port.postMessage(message);

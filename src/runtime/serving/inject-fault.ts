@@ -5,7 +5,7 @@ import {
   miscountReference,
   type SlowedTimer,
 } from '../../backends/simulated/index.ts';
-import { type Engine, NONE, type VirtualClock } from '../../core/index.ts';
+import { type Engine, NONE, PRIORITY, type VirtualClock } from '../../core/index.ts';
 import type { InjectedFault, PlantedFault } from '../../gateway/engine-link.ts';
 
 /** What faults of a running server are done to. */
@@ -44,9 +44,13 @@ export function injectFault(fault: InjectedFault, targets: FaultTargets): Plante
     case 'hang':
       schedule.add({ kind: 'hang', ...window(fault.seconds) });
       return null;
-    case 'unhealthy':
-      schedule.add({ kind: 'unhealthy', ...window(fault.seconds), gpu: null });
+    case 'unhealthy': {
+      const { fromNs, toNs } = window(fault.seconds);
+      schedule.add({ kind: 'unhealthy', fromNs, toNs, gpu: null });
+      // The clock goes on to its end, also where nothing else is due.
+      clock.at(toNs, PRIORITY.fault, { run: () => {} });
       return null;
+    }
     default:
       schedule.add({ kind: fault.kind, atNs: nowNs, message: `injected: ${fault.kind}` });
       return null;
