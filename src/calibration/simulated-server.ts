@@ -1,17 +1,16 @@
+import { assembleEngine, openBackend } from '../backends/open-backend.ts';
 import {
   type DeviceOperators,
   type DeviceProfile,
   defaultSampling,
   deviceSpec,
   type EngineHostProfile,
-  engineTiming,
   type MemoryPlan,
   type ModelShape,
-  SimulatedBackend,
   samplesWithPenalties,
   type TimingModel,
 } from '../backends/simulated/index.ts';
-import { Engine, engineConfig, VirtualClock } from '../core/index.ts';
+import { type Engine, engineConfig, type VirtualClock } from '../core/index.ts';
 import { Frontend } from '../simulation/frontend.ts';
 
 /** A server as somebody measured one. */
@@ -30,7 +29,7 @@ export interface MeasuredServer {
 
 /** The same as an engine on a clock of its own, with what lies between it and its clients. */
 export class SimulatedServer {
-  readonly clock = new VirtualClock();
+  readonly clock: VirtualClock;
   readonly engine: Engine;
   readonly frontend: Frontend;
   /** Step times without stalls. */
@@ -40,35 +39,36 @@ export class SimulatedServer {
     const { repository, model, profile, operators, memory, tensorParallel, blockSize } = server;
     const { tokensPerStepMax, sequencesMax } = server;
     const device = deviceSpec(profile.device);
-    const source = {
+    const timing = {
       profile,
       host,
       sampling: defaultSampling(repository),
       samplingPenalties: samplesWithPenalties(repository),
       schedulerCosts: false,
     };
-    const sizes = { tensorParallel, blockSize, tokensPerStepMax, sequencesMax, operators };
-    const { timing, steady } = engineTiming(source, model, device, sizes);
     const config = engineConfig('vllm-v1', {
       blockSize,
       blocksTotal: memory.blocksTotal,
       sequencesMax,
       tokensPerStepMax,
       modelLenMax: model.positionsMax,
+      fastForward: false,
     });
-    const backend = new SimulatedBackend({
-      clock: this.clock,
+    const spec = {
+      model,
       device,
       tensorParallel,
       memory,
       timing,
-      stepsInFlight: config.stepsInFlight,
-      stepsMax: 1,
-      acceptance: null,
-      faults: null,
-    });
-    this.engine = new Engine({ config, backend, clock: this.clock });
+      faults: [],
+      seed: 0,
+      acceptanceRates: null,
+      answers: null,
+    };
+    const opened = openBackend({ kind: 'simulated', ...spec }, { config, operators, time: { kind: 'virtual' } });
+    this.clock = opened.clock;
+    this.engine = assembleEngine(opened, { config, listeners: [] });
     this.frontend = new Frontend(host, seed);
-    this.steady = steady;
+    this.steady = opened.simulation.timing.steady;
   }
 }

@@ -25,6 +25,20 @@ export interface Clock {
   nextCutNs(): number;
 }
 
+/** A clock whose tasks run only while its owner's loop calls `runDue` or `runNow`: in virtual time or beside a wall clock. */
+export interface DrivenClock extends Clock {
+  /** Runs the tasks of the next moment that is due; false when none is. */
+  runDue(): boolean;
+  /** Runs `task` now, before anything that is due later. */
+  runNow(task: Task): void;
+  /** Wall nanoseconds until the next task is due: 0 when it is, Infinity when none is armed. */
+  untilNextNs(): number;
+  /** The time of an event that happens now, outside of every task, ns. */
+  presentNs(): number;
+  /** A duration of the wall clock in this clock's time, ns. */
+  durationNs(wallNs: number): number;
+}
+
 /**
  * Order of tasks that fall on the same nanosecond: what arrives is seen by the step that is planned then. Aborts are
  * deadlines. All but arrivals, step ends and the engine's own wake-up cut runs of steps.
@@ -39,7 +53,7 @@ function cutsRuns(priority: number): boolean {
  * A clock that jumps from task to task. One task is held outside the heap, since a lone engine has only two wake-ups
  * (its step's end and the next arrival), and a heap of one costs nothing.
  */
-export class VirtualClock implements Clock {
+export class VirtualClock implements DrivenClock {
   private time = 0;
   private order = 0;
   private slotTask: Task | null = null;
@@ -98,6 +112,30 @@ export class VirtualClock implements Clock {
       this.time = timeNs;
       task.run(timeNs);
     }
+  }
+
+  runDue(): boolean {
+    const nextNs = this.nextNs();
+    if (nextNs === Number.POSITIVE_INFINITY) return false;
+    this.run(nextNs);
+    return true;
+  }
+
+  runNow(task: Task): void {
+    this.at(this.time, PRIORITY.arrival, task);
+    this.run(this.time);
+  }
+
+  untilNextNs(): number {
+    return this.armed === 0 ? Number.POSITIVE_INFINITY : 0;
+  }
+
+  presentNs(): number {
+    return this.time;
+  }
+
+  durationNs(wallNs: number): number {
+    return wallNs;
   }
 
   /** Takes the first task of slot and heaps; there is one. */

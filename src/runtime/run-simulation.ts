@@ -1,18 +1,7 @@
 import type { TraceWorkload } from '../../replay/open-trace.ts';
-import {
-  AcceptanceProcess,
-  breaksLaws,
-  type DeviceFault,
-  type EngineTiming,
-  engineTiming,
-  FaultSchedule,
-  FixedProposer,
-  HostFaults,
-  isHostFault,
-  ModelledHostTimer,
-  SimulatedBackend,
-} from '../backends/simulated/index.ts';
-import { CounterRng, Engine, type EngineEvents, EventFanout, type HostTimer, VirtualClock } from '../core/index.ts';
+import { assembleEngine, openBackend } from '../backends/open-backend.ts';
+import type { HostFaults } from '../backends/simulated/index.ts';
+import type { Engine, EngineEvents, VirtualClock } from '../core/index.ts';
 import { diagnose, diagnosisText } from '../observability/index.ts';
 import { Frontend } from '../simulation/frontend.ts';
 import { RunRecorder } from '../simulation/run-recorder.ts';
@@ -23,10 +12,8 @@ import { openWorkload } from './open-workload.ts';
 import { openOutput, type RunOutput } from './run-output.ts';
 import type { RunHooks, RunOutcome, RunSpec } from './run-spec.ts';
 import { wallNs } from './system-clock.ts';
-import { timingContext, timingSource } from './timing-source.ts';
+import { simulatedSpec, timingContext, timingSource } from './timing-source.ts';
 
-/** Longest run of decode steps in one submission. */
-const RUN_STEPS_MAX = 4096;
 /** Simulated time between two looks at the wall clock, and wall time between two progress reports. */
 const SLICE_NS = 10e9;
 const PROGRESS_NS = 100e6;
@@ -47,11 +34,11 @@ export async function runSimulation(spec: RunSpec, hooks: RunHooks = {}): Promis
 
 async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promise<RunOutcome> {
   const source = timingSource(spec);
-  const timing = engineTiming(source, spec.model, spec.device, { ...spec.engine, ...spec });
   const startNs = wallNs();
   const workload = openWorkload(spec);
   try {
-    const clock = new VirtualClock();
+    const opened = openBackend(simulatedSpec(spec, source), { config: spec.engine, time: { kind: 'virtual' } });
+    const { clock, simulation } = opened;
     const gauges = {
       blocksTotal: spec.engine.blocksTotal,
       blocksUsed: () => engine.kv.pool.used,
@@ -62,12 +49,9 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
     const observers = [...(hooks.observers ?? []), ...output.observers];
     const listeners: EngineEvents[] = [recorder, ...observers.map((observer) => observer.events)];
     if (output.decisions !== null) listeners.push(output.decisions);
-    const events = listeners.length === 1 ? recorder : new EventFanout(listeners);
     const singleSteps = output.decisions !== null || observers.some((observer) => observer.singleSteps === true);
-    const hostTimer = new ModelledHostTimer();
-    const parts = { clock, events, timing, hostTimer: source.schedulerCosts ? hostTimer : null };
-    const { engine, backend } = makeEngine(spec, parts, singleSteps);
-    const faults = new HostFaults(spec.faults.filter(isHostFault), engine, clock, hostTimer);
+    const engine = assembleEngine(opened, { config: spec.engine, listeners, singleSteps });
+    const faults = simulation.attach(engine);
     recorder.attach(engine.kv.tables, engine.kv.tableStride);
     output.attach(engine);
     const feed = new WorkloadFeed(engine, clock, workload, frontend);
@@ -81,15 +65,15 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
     recorder.close();
     for (const observer of observers) observer.close?.(clock.nowNs());
     const wallSeconds = (wallNs() - startNs) / 1e9;
-    if (!spec.faults.some(breaksLaws)) engine.check(clock.nowNs());
+    if (simulation.checked) engine.check(clock.nowNs());
     const run = recorder.finish();
     const summary = summarise(run, {
       scenario: spec.scenario,
       seed: spec.seed,
       wallSeconds,
       targets: spec.targets,
-      gpuComputeUtilization: run.simulatedNs > 0 ? Math.min(1, backend.busyTotalNs / run.simulatedNs) : null,
-      ...timingContext(spec, source, timing, run),
+      gpuComputeUtilization: run.simulatedNs > 0 ? Math.min(1, simulation.backend.busyTotalNs / run.simulatedNs) : null,
+      ...timingContext(spec, source, simulation.timing, run),
     });
     const files = await output.close(run, summary);
     const bad = isTrace(workload) ? workload : null;
@@ -108,42 +92,6 @@ async function runInto(output: RunOutput, spec: RunSpec, hooks: RunHooks): Promi
 
 function isTrace(workload: Workload): workload is TraceWorkload {
   return 'badRows' in workload;
-}
-
-interface EngineParts {
-  readonly clock: VirtualClock;
-  readonly events: EngineEvents;
-  readonly timing: EngineTiming;
-  readonly hostTimer: HostTimer | null;
-}
-
-function makeEngine(spec: RunSpec, { clock, events, timing, hostTimer }: EngineParts, singleSteps: boolean) {
-  const checkIntervalNs = spec.faults.some(breaksLaws) ? Number.MAX_SAFE_INTEGER : spec.engine.checkIntervalNs;
-  const config = { ...spec.engine, checkIntervalNs };
-  const { device, tensorParallel, memory } = spec;
-  const rates = spec.acceptanceRates;
-  const deviceFaults = spec.faults.filter((fault): fault is DeviceFault => !isHostFault(fault));
-  const backend = new SimulatedBackend({
-    clock,
-    device,
-    tensorParallel,
-    memory,
-    timing: timing.timing,
-    stepsInFlight: config.stepsInFlight,
-    stepsMax: config.fastForward ? RUN_STEPS_MAX : 1,
-    acceptance: rates === null ? null : new AcceptanceProcess(new CounterRng(spec.seed), rates),
-    faults: deviceFaults.length === 0 ? null : new FaultSchedule(deviceFaults),
-  });
-  const engine = new Engine({
-    config,
-    backend,
-    clock,
-    events,
-    singleSteps,
-    proposer: config.speculation === null ? null : new FixedProposer(),
-    hostTimer,
-  });
-  return { engine, backend };
 }
 
 interface Drive {

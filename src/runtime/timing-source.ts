@@ -3,6 +3,7 @@ import {
   type EngineHostProfile,
   type EngineTiming,
   HOST_PROFILE_FILES,
+  type SimulatedSpec,
   samplesWithPenalties,
   shardModel,
   type TimingSource,
@@ -28,6 +29,23 @@ export function timingSource({ timing, device, model }: Pick<RunSpec, 'timing' |
     sampling,
     samplingPenalties: samplesWithPenalties(model.name),
     schedulerCosts: host !== 'none',
+  };
+}
+
+/** The simulated device of a run, whose tokens are implied. */
+export function simulatedSpec(spec: RunSpec, timing: TimingSource): SimulatedSpec {
+  const { model, device, tensorParallel, memory, faults, seed, acceptanceRates } = spec;
+  return {
+    kind: 'simulated',
+    model,
+    device,
+    tensorParallel,
+    memory,
+    timing,
+    faults,
+    seed,
+    acceptanceRates,
+    answers: null,
   };
 }
 

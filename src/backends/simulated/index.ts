@@ -15,6 +15,7 @@ export * from './memory.ts';
 export * from './model-catalogue.ts';
 export * from './model-shape.ts';
 export * from './modelled-host-timer.ts';
+export * from './open-simulated.ts';
 export * from './parse-device-profile.ts';
 export * from './planted-faults.ts';
 export * from './roofline.ts';

@@ -1,4 +1,5 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { MeasuredHostTimer } from '../../backends/measured-host-timer.ts';
 import type { DeviceSpec } from '../../backends/simulated/device.ts';
 import {
   type AnswerText,
@@ -29,7 +30,6 @@ import { LiveTimeline } from './live-timeline.ts';
 import { Pacer } from './pacer.ts';
 import { type LogprobSource, ReportWriter } from './report-wire.ts';
 import { StatusPage } from './status-page.ts';
-import { SystemHostTimer } from './system-host-timer.ts';
 
 /** What the engine thread is started with; plain values and shared memory. */
 export interface EngineThreadOptions {
@@ -102,7 +102,7 @@ class EngineThread {
   private readonly device = new DeviceWatch();
   private readonly timeline: LiveTimeline;
   private readonly clock = new VirtualClock();
-  private readonly hostTimer = new SystemHostTimer(wallNs);
+  private readonly hostTimer = new MeasuredHostTimer(wallNs);
   private readonly debugger: EngineDebugger;
   private hangUntilNs = 0;
   private reportsSent = 0;

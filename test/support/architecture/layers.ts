@@ -23,6 +23,13 @@ export const LAYERS: readonly Layer[] = [
   { name: 'backends/cpu', folder: 'src/backends/cpu/', imports: ['core'], packages: [], nodeModules: NATIVE_LOADING },
   { name: 'backends/cuda', folder: 'src/backends/cuda/', imports: ['core'], packages: [], nodeModules: NATIVE_LOADING },
   {
+    name: 'backends',
+    folder: 'src/backends/',
+    imports: ['core', ...BACKENDS],
+    packages: [],
+    nodeModules: [],
+  },
+  {
     name: 'simulation',
     folder: 'src/simulation/',
     imports: ['core', ...BACKENDS],
@@ -32,7 +39,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: 'calibration',
     folder: 'src/calibration/',
-    imports: ['core', 'simulation', 'backends/simulated'],
+    imports: ['core', 'simulation', 'backends', 'backends/simulated'],
     packages: ['ml-levenberg-marquardt'],
     nodeModules: [],
   },
@@ -48,7 +55,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: 'config',
     folder: 'src/config/',
-    imports: ['core', 'simulation', 'observability', 'replay', ...BACKENDS],
+    imports: ['core', 'simulation', 'observability', 'replay', 'backends', ...BACKENDS],
     packages: 'any',
     nodeModules: 'any',
   },
@@ -79,6 +86,7 @@ export const LAYERS: readonly Layer[] = [
       'planner',
       'replay',
       'calibration',
+      'backends',
       ...BACKENDS,
     ],
     packages: 'any',
@@ -110,7 +118,7 @@ export function layerOf(path: string): Layer | null {
 }
 
 /** Layers whose behaviour is a function of their arguments: no time, no timers, no ambient randomness, no environment, no files. */
-export const DETERMINISTIC: ReadonlySet<string> = new Set(['core', 'simulation', ...BACKENDS]);
+export const DETERMINISTIC: ReadonlySet<string> = new Set(['core', 'simulation', 'backends', ...BACKENDS]);
 
 /** The only file that reads the machine's time. */
 export const CLOCK_FILE = 'src/runtime/system-clock.ts';

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { SystemHostTimer } from '../../../src/runtime/serving/system-host-timer.ts';
+import { MeasuredHostTimer } from '../../src/backends/measured-host-timer.ts';
 
 it('measures what passes by its clock, and with a factor waits until it is so many times as much', () => {
   let nowNs = 1000;
   // Each look at the clock takes 10 ns.
-  const timer = new SystemHostTimer(() => (nowNs += 10));
+  const timer = new MeasuredHostTimer(() => (nowNs += 10));
   const startNs = timer.startNs();
   nowNs += 90;
   expect(timer.elapsedNs('build_batch', 5, startNs)).toBe(100);
