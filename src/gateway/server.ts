@@ -24,6 +24,7 @@ import {
   unsupportedMediaType,
 } from './api/index.ts';
 import type { GatewayContext } from './context.ts';
+import { loggedId } from './limits/log-options.ts';
 import { LiveCalls } from './live-calls.ts';
 import { nextTurn } from './next-turn.ts';
 import { adminRoutes } from './routes/admin.ts';
@@ -56,6 +57,8 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
   const app = Fastify({
     loggerInstance: context.log,
     logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (logger, bindings, options) =>
+      logger.child({ ...bindings, reqId: loggedId(String(bindings['reqId'])) }, options),
     bodyLimit: settings.bodyBytesMax,
     requestTimeout: settings.requestTimeoutMs,
     connectionTimeout: 0,
@@ -174,7 +177,7 @@ function fromFastify(context: GatewayContext, error: FastifyError, request: Fast
     return invalidJson('the request is malformed');
   if (error.statusCode === 503)
     return new ApiError(503, 'overloaded_error', 'draining', null, 'the server is going down');
-  context.log.error({ reqId: request.id, err: error }, 'request failed');
+  context.log.error({ reqId: loggedId(request.id), err: error }, 'request failed');
   return serverError('internal_error', 'the server failed to handle the request');
 }
 

@@ -201,7 +201,7 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
     keys: new KeyRing(config.keys),
     keyLimits: new KeyLimits(config.keys, limits.perKey),
     book: new AdmissionBook(config.admission),
-    salts: new SaltTable(),
+    salts: new SaltTable(config.keys.length),
     nowMs: () => wallNs() / 1e6,
     epochSeconds,
     settings: {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { LoggerOptions } from 'pino';
 import type { LogLevel } from '../../config/serve-config.ts';
 
@@ -27,16 +28,22 @@ function joined(holder: string, path: string): string {
   return path.startsWith('[') ? `${holder}${path}` : `${holder}.${path}`;
 }
 
+/** Letters, digits, - and _, with a digit among them: what generators of ids make, and no sentence. */
+const ID_LIKE = /^(?=.*[0-9])[A-Za-z0-9_-]{1,80}$/;
+
+/**
+ * The name of a request as the log has it. Clients choose names (`x-request-id`, `request_id`) and may write anything there: one that
+ * does not have the form of an id is logged as its hash, so that an operator who has the name can still find the request.
+ */
+export function loggedId(id: string): string {
+  return ID_LIKE.test(id) ? id : `sha256-${createHash('sha256').update(id).digest('hex').slice(0, 16)}`;
+}
+
 interface RequestLike {
   readonly id?: unknown;
   readonly method?: unknown;
-  readonly url?: unknown;
   readonly ip?: unknown;
-}
-
-/** An address without its query, which may hold anything. */
-function pathOf(url: unknown): string | undefined {
-  return typeof url === 'string' ? url.split('?', 1)[0]!.slice(0, 256) : undefined;
+  readonly routeOptions?: { readonly url?: unknown };
 }
 
 interface ErrorLike {
@@ -60,17 +67,31 @@ function errorFields(error: ErrorLike): Record<string, unknown> {
   };
 }
 
+function holdsError(fields: unknown): fields is { readonly err: unknown } {
+  return typeof fields === 'object' && fields !== null && 'err' in fields;
+}
+
 /** Options for pino: structured lines without keys, cookies, prompts or answers. */
 export function logOptions(level: LogLevel): LoggerOptions {
   return {
     level,
     base: null,
+    hooks: {
+      /** pino takes the message of an error for a line that has none. */
+      logMethod(args, method) {
+        const [first] = args as readonly unknown[];
+        if (first instanceof Error) method.apply(this, [{ err: first }, 'error']);
+        else if (args.length === 1 && holdsError(first)) method.apply(this, [first, 'error']);
+        else method.apply(this, args);
+      },
+    },
     redact: { paths: redactedPaths(), censor: '[redacted]' },
     serializers: {
       req: (request: RequestLike) => ({
-        id: request.id,
+        id: typeof request.id === 'string' ? loggedId(request.id) : undefined,
         method: request.method,
-        path: pathOf(request.url),
+        // As registered: what a client asked for may hold anything.
+        route: request.routeOptions?.url,
         ip: request.ip,
       }),
       res: (reply: { readonly statusCode?: unknown }) => ({ statusCode: reply.statusCode }),

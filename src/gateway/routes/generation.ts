@@ -34,6 +34,8 @@ import { encodePrompt } from './models.ts';
 const TIMEOUT_HEADER = 'x-request-timeout-ms';
 /** Of prompts that one turn of the event loop may tokenise: some 5 ms of ordinary text. */
 const TURN_CHARACTERS = 16_384;
+/** Names of unknown fields that are remembered. */
+const UNKNOWN_FIELDS_MAX = 1000;
 
 /** The endpoints that generate text. */
 export function generationRoutes(app: FastifyInstance, context: GatewayContext, calls: LiveCalls): void {
@@ -233,15 +235,17 @@ class Generation {
     return { running, waiting: Math.max(0, this.sequences - running), sequencesMax: settings.sequencesMax };
   }
 
+  /** The log gets the number of names that are new, never the names: a client may have written anything there. */
   private noteUnknown(call: GenerationCall): void {
-    for (const field of call.unknownFields) {
-      if (this.unknownFields.has(field) || this.unknownFields.size >= 1000) continue;
-      this.unknownFields.add(field);
-      this.context.log.warn(
-        { field: field.slice(0, 64), endpoint: call.kind },
-        'unknown request field is ignored (said once per field)',
-      );
-    }
+    const { unknownFields } = this;
+    const before = unknownFields.size;
+    for (const field of call.unknownFields) if (unknownFields.size < UNKNOWN_FIELDS_MAX) unknownFields.add(field);
+    const fields = unknownFields.size - before;
+    if (fields === 0) return;
+    this.context.log.warn(
+      { fields, endpoint: call.kind },
+      'unknown request fields are ignored (logged once per field, up to 1000)',
+    );
   }
 }
 

@@ -1,11 +1,23 @@
 import type { Logger } from 'pino';
-import { debugBody, withNames } from '../../gateway/answer/debug-body.ts';
+import { type AnswerNames, debugBody, withNames } from '../../gateway/answer/debug-body.ts';
 import type { EngineLink } from '../../gateway/engine-link.ts';
+import { loggedId } from '../../gateway/limits/log-options.ts';
 import type { RequestNames } from '../../gateway/request-names.ts';
 import type { EngineThreadLinkOptions } from './engine-thread-link.ts';
 
+/** The names of requests as the log has them. */
+function loggedNames(names: RequestNames): AnswerNames {
+  return {
+    answerOf(id) {
+      const name = names.answerOf(id);
+      return name === null ? null : loggedId(name);
+    },
+  };
+}
+
 /** What becomes of the engine's thread, and what it has to say, as lines of the log. */
 export function engineLogs(log: Logger, names: RequestNames): Pick<EngineThreadLinkOptions, 'onEvent' | 'onLog'> {
+  const logged = loggedNames(names);
   return {
     onEvent(event, detail, broken = null) {
       const fields = {
@@ -16,7 +28,7 @@ export function engineLogs(log: Logger, names: RequestNames): Pick<EngineThreadL
       log[event === 'started' ? 'info' : 'error'](fields, `engine ${event}`);
     },
     onLog({ level, message, fields }) {
-      log[level](debugBody(fields, names) as object, message);
+      log[level](debugBody(fields, logged) as object, message);
     },
   };
 }
@@ -29,14 +41,14 @@ export class StallReporter {
   private readonly link: EngineLink;
   private readonly stallMs: number;
   private readonly log: Logger;
-  private readonly names: RequestNames;
+  private readonly names: AnswerNames;
   private reported = false;
 
   constructor(link: EngineLink, stallMs: number, log: Logger, names: RequestNames) {
     this.link = link;
     this.stallMs = stallMs;
     this.log = log;
-    this.names = names;
+    this.names = loggedNames(names);
   }
 
   /** To be called about once a second. */

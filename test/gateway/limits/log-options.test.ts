@@ -1,6 +1,6 @@
 import pino from 'pino';
 import { describe, expect, it } from 'vitest';
-import { logOptions } from '../../../src/gateway/limits/log-options.ts';
+import { loggedId, logOptions } from '../../../src/gateway/limits/log-options.ts';
 
 /** What the log holds after `work`. */
 function logged(work: (log: pino.Logger) => void): string {
@@ -36,19 +36,30 @@ describe('log lines', () => {
     ['a prompt', { prompt: PROMPT }],
     ['messages', { messages: [{ role: 'user', content: PROMPT }] }],
     ['a call', { call: { prompt: PROMPT, text: PROMPT } }],
-    ['a request with a body', { req: { id: 'r', method: 'POST', url: '/v1/completions', body: { prompt: PROMPT } } }],
+    ['a request with a body', { req: { id: PROMPT, method: 'POST', url: `/v1/${PROMPT}`, body: { prompt: PROMPT } } }],
     ['an error that quotes it', { err: new SyntaxError(`Unexpected token in ${PROMPT}`) }],
     ['an error with lines that quote it', { err: new Error(`bad\n${PROMPT}\n  ${PROMPT}`) }],
   ])('hold no text from %s', (_what, fields) => {
     expect(logged((log) => log.error(fields, 'failed'))).not.toContain(PROMPT);
   });
 
-  it('say of a request who, what and where, without its query', () => {
-    const text = logged((log) =>
-      log.info({ req: { id: 'r-1', method: 'GET', url: '/health?x=1', ip: '127.0.0.1' }, res: { statusCode: 200 } }),
-    );
+  it('hold no message of an error that is logged alone', () => {
+    for (const given of [new Error(PROMPT), { err: new Error(PROMPT) }]) {
+      expect(logged((log) => log.error(given))).not.toContain(PROMPT);
+    }
+  });
+
+  it('say of a request who, what and where, as the route is registered', () => {
+    const req = {
+      id: 'r-1',
+      method: 'GET',
+      url: '/v1/models/x',
+      ip: '127.0.0.1',
+      routeOptions: { url: '/v1/models/*' },
+    };
+    const text = logged((log) => log.info({ req, res: { statusCode: 200 } }));
     expect(JSON.parse(text)).toMatchObject({
-      req: { id: 'r-1', method: 'GET', path: '/health', ip: '127.0.0.1' },
+      req: { id: 'r-1', method: 'GET', route: '/v1/models/*', ip: '127.0.0.1' },
       res: { statusCode: 200 },
     });
   });
@@ -71,5 +82,14 @@ describe('log lines', () => {
     log.info('no');
     log.warn('yes');
     expect(lines).toBe(1);
+  });
+
+  it('name a request as its client did only where that has the form of an id', () => {
+    for (const id of ['req-1', '3f1c6e0a-5a0e-4a53-9c54-0d1f9ad5a0c1', 'chatcmpl-01J9ZQ4X6Y_7'])
+      expect(loggedId(id)).toBe(id);
+    for (const id of ['my.history', 'two words 2', 'nodigits', `${'x'.repeat(100)}1`, '1\n2']) {
+      expect(loggedId(id)).toMatch(/^sha256-[0-9a-f]{16}$/);
+    }
+    expect(loggedId('my.history')).toBe(loggedId('my.history'));
   });
 });

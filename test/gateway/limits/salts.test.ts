@@ -40,7 +40,7 @@ describe('numbers of cache salts', () => {
   });
 
   it('are bounded; the longest unused is forgotten and never gets an old number again', () => {
-    const table = new SaltTable(3);
+    const table = new SaltTable(1, 3, 1);
     const first = table.intern('t', '1');
     const second = table.intern('t', '2');
     table.intern('t', '3');
@@ -54,8 +54,31 @@ describe('numbers of cache salts', () => {
   });
 
   it('use little memory for long salts', () => {
-    const table = new SaltTable(10);
+    const table = new SaltTable(1, 10, 1);
     for (let i = 0; i < 100; i++) table.intern('t', `${i}${'x'.repeat(10_000)}`);
     expect(table.size).toBe(10);
+  });
+
+  it('stay while the key itself asks for no more than its share, whatever other keys do', () => {
+    const share = 4;
+    const keys = 3;
+    const own = fc.constantFrom('1', '2', '3', null);
+    const step = fc.oneof(
+      fc.record({ key: fc.constant('b'), salt: own }),
+      fc.record({ key: fc.constantFrom('a', 'c'), salt: fc.option(fc.string({ maxLength: 3 }), { nil: null }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const table = new SaltTable(keys, keys * share, 1);
+        const first = new Map<string | null, number>();
+        for (const { key, salt } of steps) {
+          const number = table.intern(key, salt);
+          if (key !== 'b') continue;
+          if (!first.has(salt)) first.set(salt, number);
+          expect(number).toBe(first.get(salt));
+        }
+        expect(table.size).toBeLessThanOrEqual(keys * share);
+      }),
+    );
   });
 });
