@@ -141,7 +141,14 @@ function prepare(newBlocks: number, prompts: number, count: number): Prepared[] 
     prompt.set(ownTokens, HIT_TOKENS);
     const source = new ArrayTokens(prompt);
     source.blockKey(0, BLOCK_SIZE, key);
-    const sequence = new Sequence(new Request(id, 0, source, 64), 0, NO_SINK, id, null, 131_072);
+    const sequence = new Sequence(
+      new Request(id, 0, { prompt: source, outputTokensMax: 64 }),
+      0,
+      NO_SINK,
+      id,
+      null,
+      131_072,
+    );
     sequence.slot = 0 as SeqSlot;
     return { sequence, prompt, ownTokens };
   });

@@ -62,7 +62,10 @@ export function decodeRun(
   const engine = new Engine({ config, clock, backend, events: listener.events, hostTimer: new ModelledHostTimer() });
   listener.attach(engine);
   for (let id = 0; id < SEQUENCES; id++)
-    engine.submit(new Request(id, 0, new StreamTokens(128, id + 1), OUTPUT_TOKENS), NO_SINK);
+    engine.submit(
+      new Request(id, 0, { prompt: new StreamTokens(128, id + 1), outputTokensMax: OUTPUT_TOKENS }),
+      NO_SINK,
+    );
   const from = performance.now();
   clock.run();
   return { ms: performance.now() - from, steps: engine.totals.steps };

@@ -103,7 +103,10 @@ function run(load: Load, variant: Variant): { readonly ms: number; readonly step
   const engine = new Engine({ config, clock, backend, events, hostTimer: new ModelledHostTimer() });
   listeners.attach(engine);
   for (let id = 0; id < load.requests; id++)
-    engine.submit(new Request(id, 0, new StreamTokens(128, id + 1), load.outputTokens(id)), NO_SINK);
+    engine.submit(
+      new Request(id, 0, { prompt: new StreamTokens(128, id + 1), outputTokensMax: load.outputTokens(id) }),
+      NO_SINK,
+    );
   const from = process.cpuUsage();
   clock.run();
   const { user, system } = process.cpuUsage(from);
@@ -150,7 +153,7 @@ function spanCreation(): void {
   });
   const engine = new Engine({ config, clock, backend: backendOf(clock, 1), events: recorder });
   recorder.attach(engine);
-  engine.submit(new Request(0, 0, new StreamTokens(512, 1), 100), NO_SINK);
+  engine.submit(new Request(0, 0, { prompt: new StreamTokens(512, 1), outputTokensMax: 100 }), NO_SINK);
   clock.run();
   recorder.flush();
   const traces = tracesOf(1, (spans) => kept.push(...spans));

@@ -40,7 +40,10 @@ export class StepRig {
     for (let i = 0; i < count; i++) {
       const id = this.requests++;
       const prompt = new ArrayTokens(prompts[id % PROMPTS]!);
-      this.engine.submit(new Request(id, this.clock.nowNs(), prompt, outputTokensMax(id)), NO_SINK);
+      this.engine.submit(
+        new Request(id, this.clock.nowNs(), { prompt, outputTokensMax: outputTokensMax(id) }),
+        NO_SINK,
+      );
     }
   }
 

@@ -1,5 +1,5 @@
 import { StreamTokens } from '../src/core/token-source.ts';
-import { WorkloadRequest } from '../src/simulation/workload.ts';
+import { type WorkloadRequest, workloadRequest } from '../src/simulation/workload.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { RowParser } from './formats/trace-format.ts';
 import { RowFault, TraceError } from './trace-error.ts';
@@ -157,18 +157,8 @@ export class TraceReader {
     if (row.outputTokensMax > options.outputTokensMax) row.outputTokensMax = options.outputTokensMax;
     let arrivalNs = timeNs - options.startNs;
     if (options.rateScale !== 1) arrivalNs = Math.round(arrivalNs / options.rateScale);
-    this.batch.push(
-      new WorkloadRequest(
-        arrivalNs,
-        new StreamTokens(row.promptTokens, row.stream, row.streamOffset, row.head),
-        row.outputTokensMax,
-        row.impliedOutputTokens,
-        row.sampling,
-        row.priority,
-        row.cacheSalt,
-        row.timeoutNs,
-      ),
-    );
+    const prompt = new StreamTokens(row.promptTokens, row.stream, row.streamOffset, row.head);
+    this.batch.push(workloadRequest(arrivalNs, { ...row.fields, prompt, outputTokensMax: row.outputTokensMax }));
     if (++this.requests >= options.requestsMax) this.finish();
   }
 

@@ -1,7 +1,9 @@
-import { GREEDY, type SamplingParameters } from '../src/core/request.ts';
+import type { RequestSpec } from '../src/core/request.ts';
 
 /** Row parsers give numbers of tokens below this: a context of 16 M tokens is beyond any model. */
 export const TOKENS_MAX = 1 << 24;
+
+const NO_FIELDS = Object.freeze({});
 
 /**
  * One row of a trace, before options are applied. The reader owns it and hands it to the parser to fill; the defaults are
@@ -12,18 +14,14 @@ export class TraceRow {
   timeNs = Number.NaN;
   promptTokens = 0;
   outputTokensMax = 0;
-  /** Infinity = only the length ends the output. */
-  impliedOutputTokens: number = Number.POSITIVE_INFINITY;
   /** Shared content at the start of the prompt: triples (stream >= 0, offset, count), or null. */
   head: Int32Array | null = null;
   /** Stream of the rest of the prompt and of the output; negative = private to this row (set by the reader). */
   stream = -1;
   /** Where in `stream` the rest begins. */
   streamOffset = 0;
-  sampling: SamplingParameters = GREEDY;
-  priority = 0;
-  cacheSalt = 0;
-  timeoutNs: number = Number.POSITIVE_INFINITY;
+  /** What else the row says of the request. */
+  fields: Omit<RequestSpec, 'prompt' | 'outputTokensMax'> = NO_FIELDS;
 
   /** Cuts the prompt. The output must follow it, not run on into content that other prompts share. */
   cutPrompt(tokens: number): void {

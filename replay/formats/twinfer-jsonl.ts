@@ -93,10 +93,16 @@ class TwinferParser implements RowParser {
     row.head = 'prefix' in json ? headOf(line, json['prefix'] as unknown[], row.promptTokens) : null;
     if ('stream' in json) row.stream = json['stream'] as number;
     row.streamOffset = (json['stream_offset'] as number | undefined) ?? 0;
-    setOutput(line, json, row);
-    row.priority = (json['priority'] as number | undefined) ?? 0;
-    row.cacheSalt = this.saltOf((json['cache_salt'] as string | undefined) ?? '');
-    row.timeoutNs = 'timeout_s' in json ? Math.round((json['timeout_s'] as number) * 1e9) : Number.POSITIVE_INFINITY;
+    const ignoreEos = ignoresEos(line, json);
+    const outputTokens = json['output_tokens'] as number;
+    row.outputTokensMax = (json['max_tokens'] as number | undefined) ?? outputTokens;
+    row.fields = {
+      sampling: samplingOf(json as Record<string, number>, ignoreEos),
+      priority: (json['priority'] as number | undefined) ?? 0,
+      cacheSalt: this.saltOf((json['cache_salt'] as string | undefined) ?? ''),
+      timeoutNs: 'timeout_s' in json ? Math.round((json['timeout_s'] as number) * 1e9) : Number.POSITIVE_INFINITY,
+      impliedOutputTokens: ignoreEos ? Number.POSITIVE_INFINITY : outputTokens,
+    };
     return end + 1;
   }
 
@@ -138,23 +144,19 @@ function checkFields(line: string, json: JsonRow): void {
  * `ignore_eos` true: the output is max_tokens long (default output_tokens). False: the model ends by itself after
  * output_tokens, if max_tokens allows that many. Left out: true without max_tokens, false with it.
  */
-function setOutput(line: string, json: JsonRow, row: TraceRow): void {
+function ignoresEos(line: string, json: JsonRow): boolean {
   const outputTokens = json['output_tokens'] as number;
   const outputTokensMax = json['max_tokens'] as number | undefined;
   const ignoreEos = (json['ignore_eos'] as boolean | undefined) ?? outputTokensMax === undefined;
   if (ignoreEos && outputTokensMax !== undefined && outputTokensMax !== outputTokens) {
     throw jsonFault(line, 'max_tokens', outputTokensMax, `output_tokens (${outputTokens}) where ignore_eos is true`);
   }
-  row.outputTokensMax = outputTokensMax ?? outputTokens;
-  row.impliedOutputTokens = ignoreEos ? Number.POSITIVE_INFINITY : outputTokens;
-  row.sampling = SAMPLING_KEYS.some((key) => key in json)
-    ? samplingOf(json as Record<string, number>, ignoreEos)
-    : ignoreEos
-      ? GREEDY
-      : GREEDY_TO_EOS;
+  return ignoreEos;
 }
 
+/** Rows without sampling keys share two objects: traces have millions of rows. */
 function samplingOf(json: Readonly<Record<string, number | undefined>>, ignoreEos: boolean): SamplingParameters {
+  if (!SAMPLING_KEYS.some((key) => key in json)) return ignoreEos ? GREEDY : GREEDY_TO_EOS;
   return {
     ...GREEDY,
     temperature: json['temperature'] ?? 0,

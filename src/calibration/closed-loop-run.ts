@@ -137,7 +137,10 @@ class Clients implements TokenSink {
     clock.at(this.tokenizerFreeNs + frontend.requestNs(0), PRIORITY.arrival, {
       run: (inEngineNs) => {
         this.running++;
-        engine.submit(new Request(id, inEngineNs, new StreamTokens(promptTokens, id), outputTokens), this);
+        engine.submit(
+          new Request(id, inEngineNs, { prompt: new StreamTokens(promptTokens, id), outputTokensMax: outputTokens }),
+          this,
+        );
       },
     });
   }

@@ -246,7 +246,7 @@ class Client implements TokenSink {
       clock.at(inEngineNs, PRIORITY.arrival, {
         run: (nowNs) => {
           this.running++;
-          this.engine.submit(new Request(id, nowNs, prompt, outputTokens), this);
+          this.engine.submit(new Request(id, nowNs, { prompt, outputTokensMax: outputTokens }), this);
         },
       });
     }

@@ -45,45 +45,60 @@ export const GREEDY: SamplingParameters = Object.freeze({
   n: 1,
 });
 
-/** One request as the core sees it: immutable. Times are nanoseconds since the run began. */
-export class Request {
-  readonly id: RequestId;
-  readonly arrivalNs: number;
-  readonly prompt: TokenSource;
-  readonly sampling: SamplingParameters;
-  /** At least 1. */
-  readonly outputTokensMax: number;
+/** What a request may leave out. Wires and copies go over these keys, so that a new field is added here and where it is read from. */
+const DEFAULTS = {
+  sampling: GREEDY,
   /** Smaller is more urgent, as in vLLM. */
-  readonly priority: number;
+  priority: 0,
   /** Interned by the edge: equal numbers may share cached blocks, different ones never do. 0 = no salt. */
-  readonly cacheSalt: number;
-  /** Infinity = none. */
-  readonly deadlineNs: number;
+  cacheSalt: 0,
+  /** From its sending until it must have ended, ns; Infinity = no limit. */
+  timeoutNs: Number.POSITIVE_INFINITY,
   /**
    * Output tokens after which the model would end by itself (simulated backend and tests only): read by backends, never by
    * the scheduler. Infinity = only the length ends it.
    */
+  impliedOutputTokens: Number.POSITIVE_INFINITY,
+};
+
+type Defaults = Readonly<typeof DEFAULTS>;
+
+export const REQUEST_DEFAULTS: Defaults = DEFAULTS;
+
+/** One request, whether it comes from a client, a trace or a generator. */
+export interface RequestFields extends Defaults {
+  readonly prompt: TokenSource;
+  /** At least 1. */
+  readonly outputTokensMax: number;
+}
+
+/** A request as its source writes it down: what is left out has its default. */
+export type RequestSpec = Pick<RequestFields, 'prompt' | 'outputTokensMax'> & Partial<Defaults>;
+
+/** One request as the core sees it: immutable. Times are nanoseconds since the run began. */
+export class Request implements Omit<RequestFields, 'timeoutNs'> {
+  readonly id: RequestId;
+  readonly arrivalNs: number;
+  readonly prompt: TokenSource;
+  readonly sampling: SamplingParameters;
+  readonly outputTokensMax: number;
+  readonly priority: number;
+  readonly cacheSalt: number;
+  /** Infinity = none. */
+  readonly deadlineNs: number;
   readonly impliedOutputTokens: number;
 
-  constructor(
-    id: number,
-    arrivalNs: number,
-    prompt: TokenSource,
-    outputTokensMax: number,
-    sampling: SamplingParameters = GREEDY,
-    priority = 0,
-    cacheSalt = 0,
-    deadlineNs: number = Number.POSITIVE_INFINITY,
-    impliedOutputTokens: number = Number.POSITIVE_INFINITY,
-  ) {
+  /** `sentNs`: when its client sent it, from which its timeout counts. */
+  constructor(id: number, arrivalNs: number, spec: RequestSpec, sentNs: number = arrivalNs) {
+    const fields: RequestFields = { ...REQUEST_DEFAULTS, ...spec };
     this.id = id as RequestId;
     this.arrivalNs = arrivalNs;
-    this.prompt = prompt;
-    this.sampling = sampling;
-    this.outputTokensMax = outputTokensMax;
-    this.priority = priority;
-    this.cacheSalt = cacheSalt;
-    this.deadlineNs = deadlineNs;
-    this.impliedOutputTokens = impliedOutputTokens;
+    this.prompt = fields.prompt;
+    this.sampling = fields.sampling;
+    this.outputTokensMax = fields.outputTokensMax;
+    this.priority = fields.priority;
+    this.cacheSalt = fields.cacheSalt;
+    this.deadlineNs = sentNs + fields.timeoutNs;
+    this.impliedOutputTokens = fields.impliedOutputTokens;
   }
 }

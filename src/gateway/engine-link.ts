@@ -1,20 +1,10 @@
-import type { FinishReason, RejectionReason, SamplingParameters, StepFailure } from '../core/index.ts';
+import type { FinishReason, RejectionReason, RequestFields, StepFailure } from '../core/index.ts';
 
-/** A request on its way to the engine thread. */
-export interface EngineRequest {
+/** A request on its way to the engine thread; its timeout is wall time from now on. */
+export interface EngineRequest extends Omit<RequestFields, 'prompt'> {
   /** Never used twice in the life of a gateway. */
   readonly id: number;
   readonly prompt: Int32Array;
-  readonly outputTokensMax: number;
-  readonly sampling: SamplingParameters;
-  /** Smaller is more urgent. */
-  readonly priority: number;
-  /** 0 = none; see `SaltTable`. */
-  readonly cacheSalt: number;
-  /** Wall time from now until it must have ended, ms; null = none. */
-  readonly timeoutMs: number | null;
-  /** Output tokens after which a simulated model ends by itself; Infinity = only the length ends it. */
-  readonly impliedOutputTokens: number;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { FinishReason, RejectionReason } from '../core/index.ts';
+import { type FinishReason, REQUEST_DEFAULTS, type RejectionReason } from '../core/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { ApiError, badRequest, deadlineExceeded, overloaded, serverError } from './api/api-error.ts';
 import type { GenerationCall } from './api/generation-call.ts';
@@ -117,13 +117,14 @@ export class GenerationRun {
         this.ids.push(id);
         this.link.submit(
           {
+            ...REQUEST_DEFAULTS,
+            ...call.requestFields,
             id,
             prompt,
             outputTokensMax: this.plan.outputTokensMax[index]!,
             sampling,
-            priority: call.priority,
             cacheSalt: this.plan.cacheSalt,
-            timeoutMs: this.plan.timeoutMs,
+            timeoutNs: this.plan.timeoutMs === null ? Number.POSITIVE_INFINITY : this.plan.timeoutMs * 1e6,
             impliedOutputTokens: this.plan.impliedOutputTokens[index]!,
           },
           new PromptSink(this, id, index, index * sampling.n),

@@ -2,7 +2,7 @@ import { openTrace } from '../../replay/open-trace.ts';
 import { generatedWorkload } from '../simulation/generated-workload.ts';
 import { mixedWorkload } from '../simulation/mixed-workload.ts';
 import { uniformSource } from '../simulation/random.ts';
-import { type Workload, WorkloadRequest } from '../simulation/workload.ts';
+import type { Workload, WorkloadRequest } from '../simulation/workload.ts';
 import type { PriorityShare, RunSpec } from './run-spec.ts';
 
 /** The workload of a run: opens its trace, or starts its generator. Throws TraceError or ConfigError. */
@@ -51,16 +51,7 @@ class PriorityMix implements Workload {
   }
 
   private ranked(request: WorkloadRequest): WorkloadRequest {
-    return new WorkloadRequest(
-      request.arrivalNs,
-      request.prompt,
-      request.outputTokensMax,
-      request.impliedOutputTokens,
-      request.sampling,
-      this.draw(),
-      request.cacheSalt,
-      request.timeoutNs,
-    );
+    return { ...request, priority: this.draw() };
   }
 
   private draw(): number {

@@ -1,5 +1,5 @@
 import { generatedWorkload, type WorkloadSpec } from './generated-workload.ts';
-import { type Workload, WorkloadRequest } from './workload.ts';
+import type { Workload, WorkloadRequest } from './workload.ts';
 
 /** Traffic of one kind during one stretch of time. Its arrivals are an open loop, its times count from `fromNs`. */
 export interface StreamSpec {
@@ -82,16 +82,7 @@ class ShiftedStream {
 
   take(): WorkloadRequest {
     const from = this.batch[this.index]!;
-    const request = new WorkloadRequest(
-      this.nextNs,
-      from.prompt,
-      from.outputTokensMax,
-      from.impliedOutputTokens,
-      from.sampling,
-      from.priority,
-      this.salt,
-      from.timeoutNs,
-    );
+    const request = { ...from, arrivalNs: this.nextNs, cacheSalt: this.salt };
     this.advance();
     return request;
   }

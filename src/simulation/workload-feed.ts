@@ -93,20 +93,7 @@ export class WorkloadFeed implements Task, TokenSink {
 
   private submit(from: WorkloadRequest, sentNs: number, nowNs: number): void {
     this.live += from.sampling.n;
-    this.engine.submit(
-      new Request(
-        this.requests++,
-        nowNs,
-        from.prompt,
-        from.outputTokensMax,
-        from.sampling,
-        from.priority,
-        from.cacheSalt,
-        sentNs + from.timeoutNs,
-        from.impliedOutputTokens,
-      ),
-      this,
-    );
+    this.engine.submit(new Request(this.requests++, nowNs, from, sentNs), this);
   }
 
   private arm(): void {

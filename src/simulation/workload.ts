@@ -1,37 +1,12 @@
-import type { SamplingParameters, TokenSource } from '../core/index.ts';
+import { REQUEST_DEFAULTS, type RequestFields, type RequestSpec } from '../core/index.ts';
 
 /** One request of a workload, before the engine gives it an id. */
-export class WorkloadRequest {
+export interface WorkloadRequest extends RequestFields {
   readonly arrivalNs: number;
-  readonly prompt: TokenSource;
-  readonly outputTokensMax: number;
-  /** Output tokens after which the model ends by itself; Infinity = only the length ends it. */
-  readonly impliedOutputTokens: number;
-  readonly sampling: SamplingParameters;
-  readonly priority: number;
-  readonly cacheSalt: number;
-  /** Nanoseconds after arrival; Infinity = none. */
-  readonly timeoutNs: number;
+}
 
-  constructor(
-    arrivalNs: number,
-    prompt: TokenSource,
-    outputTokensMax: number,
-    impliedOutputTokens: number,
-    sampling: SamplingParameters,
-    priority: number,
-    cacheSalt: number,
-    timeoutNs: number,
-  ) {
-    this.arrivalNs = arrivalNs;
-    this.prompt = prompt;
-    this.outputTokensMax = outputTokensMax;
-    this.impliedOutputTokens = impliedOutputTokens;
-    this.sampling = sampling;
-    this.priority = priority;
-    this.cacheSalt = cacheSalt;
-    this.timeoutNs = timeoutNs;
-  }
+export function workloadRequest(arrivalNs: number, spec: RequestSpec): WorkloadRequest {
+  return { ...REQUEST_DEFAULTS, ...spec, arrivalNs };
 }
 
 /**

@@ -6,7 +6,6 @@ import {
   type EngineConfig,
   type EngineEvents,
   engineConfig,
-  GREEDY,
   NO_SINK,
   Request,
   type Sequence,
@@ -182,7 +181,12 @@ export function replayRecording(recording: Recording): RecordedStep[] {
       const r = recording.requests[next]!;
       const salt = r.salt === undefined ? 0 : (salts.get(r.salt) ?? salts.set(r.salt, salts.size + 1).size);
       engine.submit(
-        new Request(r.id, clock.nowNs(), new ArrayTokens(promptTokens(r)), r.maxTokens, GREEDY, r.priority ?? 0, salt),
+        new Request(r.id, clock.nowNs(), {
+          prompt: new ArrayTokens(promptTokens(r)),
+          outputTokensMax: r.maxTokens,
+          priority: r.priority ?? 0,
+          cacheSalt: salt,
+        }),
         NO_SINK,
       );
     }

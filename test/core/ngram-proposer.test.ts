@@ -28,7 +28,7 @@ function draftsByDefinition(tokens: readonly number[], min: number, max: number,
 }
 
 function sequenceOf(prompt: TokenSource, slot: number, outputTokensMax = 100): Sequence {
-  const sequence = new Sequence(new Request(1, 0, prompt, outputTokensMax), 0, NO_SINK, 0, null, 4096);
+  const sequence = new Sequence(new Request(1, 0, { prompt, outputTokensMax }), 0, NO_SINK, 0, null, 4096);
   sequence.slot = slot as SeqSlot;
   return sequence;
 }

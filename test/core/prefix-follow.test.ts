@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import {
   ArrayTokens,
   engineConfig,
-  GREEDY,
   KvCache,
   NO_SINK,
   Request,
@@ -16,7 +15,14 @@ const BLOCK_SIZE = 4;
 const BLOCKS = 9;
 
 function sequenceOf(tokens: Int32Array): Sequence {
-  const sequence = new Sequence(new Request(0, 0, new ArrayTokens(tokens), 8, GREEDY), 0, NO_SINK, 0, null, 1000);
+  const sequence = new Sequence(
+    new Request(0, 0, { prompt: new ArrayTokens(tokens), outputTokensMax: 8 }),
+    0,
+    NO_SINK,
+    0,
+    null,
+    1000,
+  );
   sequence.slot = 0 as SeqSlot;
   return sequence;
 }

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { ArrayTokens, GREEDY, NO_SINK, NONE, Request, Sequence, StepPlan } from '../../src/core/index.ts';
+import { ArrayTokens, NO_SINK, NONE, Request, Sequence, StepPlan } from '../../src/core/index.ts';
 import { fillTokenIds } from '../../src/core/token-ids.ts';
 
 const SHAPE = { sequencesMax: 4, tokensPerStepMax: 16, draftTokensMax: 3, stepsMax: 1, tokenIds: true };
 
 function sequence(prompt: number[], output: number[]): Sequence {
   const made = new Sequence(
-    new Request(0, 0, new ArrayTokens(Int32Array.from(prompt)), 100, GREEDY),
+    new Request(0, 0, { prompt: new ArrayTokens(Int32Array.from(prompt)), outputTokensMax: 100 }),
     0,
     NO_SINK,
     0,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvariantError } from '../../src/core/errors.ts';
-import { GREEDY, Request } from '../../src/core/request.ts';
+import { Request } from '../../src/core/request.ts';
 import { Sequence } from '../../src/core/sequence.ts';
 import { NO_SINK } from '../../src/core/token-sink.ts';
 import { ArrayTokens } from '../../src/core/token-source.ts';
@@ -10,13 +10,20 @@ import { WaitingQueue, waitingOrderKey } from '../../src/core/waiting-queue.ts';
 const PROMPT = new ArrayTokens(Int32Array.from([1]));
 
 function sequenceWith(arrivalOrder: number, orderKey: number): Sequence {
-  const sequence = new Sequence(new Request(arrivalOrder, 0, PROMPT, 1), 0, NO_SINK, arrivalOrder, null, 16);
+  const sequence = new Sequence(
+    new Request(arrivalOrder, 0, { prompt: PROMPT, outputTokensMax: 1 }),
+    0,
+    NO_SINK,
+    arrivalOrder,
+    null,
+    16,
+  );
   sequence.orderKey = orderKey;
   return sequence;
 }
 
 function request(arrivalNs: number, priority: number): Request {
-  return new Request(0, arrivalNs, PROMPT, 1, GREEDY, priority);
+  return new Request(0, arrivalNs, { prompt: PROMPT, outputTokensMax: 1, priority });
 }
 
 /** The specification: an array that is sorted after every change. */

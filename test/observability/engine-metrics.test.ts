@@ -121,7 +121,10 @@ describe("the engine's series", () => {
 
   it('show the running, the waiting and what they hold between steps', () => {
     const { engine, page, metrics, snapshot } = meteredRun({ requests: [] });
-    engine.submit(new Request(1, engine.clock.nowNs(), new StreamTokens(40, 1), 5), NO_SINK);
+    engine.submit(
+      new Request(1, engine.clock.nowNs(), { prompt: new StreamTokens(40, 1), outputTokensMax: 5 }),
+      NO_SINK,
+    );
     metrics.sample(engine.clock.nowNs());
     snapshot.take(page);
     expect(snapshot.value('scheduler_waiting_queue_size')).toBe(1);

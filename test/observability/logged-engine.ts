@@ -140,19 +140,11 @@ export function loggedRun(options: LoggedRunOptions): LoggedRun {
   slot.listener = options.listener?.(engine) ?? null;
   options.requests.forEach((each, id) => {
     const sampling = { ...GREEDY, n: each.n ?? 1 };
-    const deadlineNs = each.deadlineNs ?? Number.POSITIVE_INFINITY;
+    const { arrivalNs, outputTokensMax, priority = 0 } = each;
+    const timeoutNs = (each.deadlineNs ?? Number.POSITIVE_INFINITY) - arrivalNs;
     const run = () => {
       const prompt = new StreamTokens(each.promptTokens, each.stream);
-      const request = new Request(
-        id,
-        each.arrivalNs,
-        prompt,
-        each.outputTokensMax,
-        sampling,
-        each.priority ?? 0,
-        0,
-        deadlineNs,
-      );
+      const request = new Request(id, arrivalNs, { prompt, outputTokensMax, sampling, priority, timeoutNs });
       engine.submit(request, NO_SINK);
     };
     clock.at(each.arrivalNs, PRIORITY.arrival, { run });

@@ -122,10 +122,10 @@ function arrange(options: MeteredRunOptions, engine: Engine, clock: VirtualClock
   options.requests.forEach((each, id) => {
     const prompt = new StreamTokens(each.promptTokens, each.stream);
     const sampling = { ...GREEDY, n: each.n ?? 1 };
-    const deadlineNs = each.deadlineNs ?? Number.POSITIVE_INFINITY;
     const { arrivalNs, outputTokensMax, priority = 0 } = each;
+    const timeoutNs = (each.deadlineNs ?? Number.POSITIVE_INFINITY) - arrivalNs;
     const run = () => {
-      engine.submit(new Request(id, arrivalNs, prompt, outputTokensMax, sampling, priority, 0, deadlineNs), NO_SINK);
+      engine.submit(new Request(id, arrivalNs, { prompt, outputTokensMax, sampling, priority, timeoutNs }), NO_SINK);
     };
     clock.at(arrivalNs, PRIORITY.arrival, { run });
     if (each.abortNs !== undefined) clock.at(each.abortNs, PRIORITY.deadline, { run: () => engine.abort(id) });

@@ -67,7 +67,7 @@ export function finishedSequence(fields: Partial<FinishedFields> = {}, base = CO
   const all = { ...base, ...fields };
   const sampling = { ...GREEDY, n: all.n };
   const prompt = new StreamTokens(all.promptTokens, all.id);
-  const request = new Request(all.id, all.arrivalNs, prompt, 1 + all.outputTokens, sampling);
+  const request = new Request(all.id, all.arrivalNs, { prompt, outputTokensMax: 1 + all.outputTokens, sampling });
   const sequence = new Sequence(request, all.index, NO_SINK, all.id, null, 131_072);
   sequence.state = 'finished';
   sequence.admittedNs = all.admittedNs;

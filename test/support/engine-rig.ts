@@ -140,17 +140,16 @@ export class EngineRig implements EngineEvents {
   /** Submits a request; returns its sequences, the leader first. */
   submitAll(spec: RequestSpec, id = this.nextId++): Sequence[] {
     const prompt = 'copy' in spec.prompt ? spec.prompt : new ArrayTokens(Int32Array.from(spec.prompt));
-    const request = new Request(
-      id,
-      this.clock.nowNs(),
+    const nowNs = this.clock.nowNs();
+    const request = new Request(id, nowNs, {
       prompt,
-      spec.outputTokensMax ?? 4,
-      { ...GREEDY, ...spec.sampling },
-      spec.priority ?? 0,
-      spec.cacheSalt ?? 0,
-      spec.deadlineNs,
-      spec.impliedOutputTokens,
-    );
+      outputTokensMax: spec.outputTokensMax ?? 4,
+      sampling: { ...GREEDY, ...spec.sampling },
+      priority: spec.priority ?? 0,
+      cacheSalt: spec.cacheSalt ?? 0,
+      timeoutNs: (spec.deadlineNs ?? Number.POSITIVE_INFINITY) - nowNs,
+      impliedOutputTokens: spec.impliedOutputTokens ?? Number.POSITIVE_INFINITY,
+    });
     const before = this.heard.size;
     this.engine.submit(request, {
       tokens: (sequence, from, count) => {

@@ -27,17 +27,14 @@ export function prepareRequests(schedule: Schedule): PreparedRequest[] {
       n: spec.n,
       promptLogprobs: spec.promptLogprobs ? 0 : null,
     };
-    const deadlineNs = spec.deadlineNs === null ? Number.POSITIVE_INFINITY : spec.arrivalNs + spec.deadlineNs;
-    const request = new Request(
-      id,
-      spec.arrivalNs,
-      new ArrayTokens(prompt),
-      spec.outputTokensMax,
+    const request = new Request(id, spec.arrivalNs, {
+      prompt: new ArrayTokens(prompt),
+      outputTokensMax: spec.outputTokensMax,
       sampling,
-      spec.priority,
-      spec.cacheSalt,
-      deadlineNs,
-    );
+      priority: spec.priority,
+      cacheSalt: spec.cacheSalt,
+      timeoutNs: spec.deadlineNs ?? Number.POSITIVE_INFINITY,
+    });
     const outputTokensMax = Math.min(spec.outputTokensMax, schedule.changes.modelLenMax! - prompt.length);
     const expected = Array.from({ length: spec.n }, (_, index) => {
       return serialRun(schedule.model, prompt, spec.cacheSalt, sampling, index, outputTokensMax);

@@ -1,4 +1,4 @@
-import type { SamplingParameters } from '../../core/request.ts';
+import type { REQUEST_DEFAULTS, SamplingParameters } from '../../core/request.ts';
 
 /** A message with the names that chat templates read; text parts are already joined. */
 export interface ChatMessage {
@@ -76,8 +76,8 @@ export interface GenerationCall {
   readonly badWords: readonly string[];
   readonly outputFormat: OutputFormat;
   readonly toolChoice: ToolChoice;
-  /** Smaller is more urgent, as in vLLM. */
-  readonly priority: number;
+  /** What the body says of the engine's request as such. */
+  readonly requestFields: Partial<Omit<typeof REQUEST_DEFAULTS, 'sampling' | 'cacheSalt' | 'timeoutNs'>>;
   /** Not empty; null = no salt. */
   readonly cacheSalt: string | null;
   /** The client's name for its user; traces get a hash of it. */

@@ -56,7 +56,7 @@ export function resolveCommon(
     allowedTokenIds: resolveAllowedTokenIds(fields.allowed_token_ids, limits),
     badWords: resolveBadWords(fields.bad_words, limits),
     outputFormat: resolveFormat(fields, limits),
-    priority: fields.priority ?? 0,
+    requestFields: { priority: fields.priority ?? 0 },
     cacheSalt: fields.cache_salt ?? null,
     user: fields.user ?? null,
     requestId: fields.request_id ?? null,

@@ -1,16 +1,34 @@
-import type { SamplingParameters } from '../../core/index.ts';
+import { GREEDY, REQUEST_DEFAULTS, type SamplingParameters } from '../../core/index.ts';
 import type { EngineRequest } from '../../gateway/engine-link.ts';
 
 /**
  * Commands from the gateway to the engine thread, as one array of numbers per message:
  *
- *     SUBMIT id outputTokensMax priority cacheSalt timeoutMs implied | sampling ... | length prompt ids ...
+ *     SUBMIT id outputTokensMax | numbers of the request | numbers of its sampling | stop ids | logit bias | prompt ids
  *     ABORT  id
  *     FINISH id index tokensKept
+ *
+ * Numbers are written by the keys of the core's defaults, lists with their length before them.
  */
 const SUBMIT = 1;
 const ABORT = 2;
 const FINISH = 3;
+
+type Sampling = typeof GREEDY;
+type Lists = 'stopTokenIds' | 'logitBias';
+
+const REQUEST_NUMBERS = keysOf(REQUEST_DEFAULTS, ['sampling']);
+const SAMPLING_NUMBERS = keysOf<Sampling, Lists>(GREEDY, ['stopTokenIds', 'logitBias']);
+/** Numbers of a submission beside its lists: code, id, output tokens, three lengths. */
+const FIXED = 6 + REQUEST_NUMBERS.length + SAMPLING_NUMBERS.length;
+
+/** The keys of an object but for some, in order. */
+function keysOf<T extends object, Left extends keyof T>(
+  of: T,
+  left: readonly Left[],
+): readonly Exclude<keyof T, Left>[] {
+  return (Object.keys(of) as (keyof T)[]).filter((key): key is Exclude<keyof T, Left> => !left.includes(key as Left));
+}
 
 export class CommandWriter {
   private numbers = new Float64Array(4096);
@@ -23,13 +41,10 @@ export class CommandWriter {
   submit(request: EngineRequest): void {
     const { sampling, prompt } = request;
     const bias = sampling.logitBias;
-    this.reserve(32 + sampling.stopTokenIds.length + 2 * (bias?.size ?? 0) + prompt.length);
-    this.put(SUBMIT, request.id, request.outputTokensMax, request.priority, request.cacheSalt);
-    this.put(request.timeoutMs ?? Number.POSITIVE_INFINITY, request.impliedOutputTokens);
-    this.put(sampling.temperature, sampling.topP, sampling.topK, sampling.minP);
-    this.put(sampling.presencePenalty, sampling.frequencyPenalty, sampling.repetitionPenalty);
-    this.put(sampling.seed ?? Number.NaN, sampling.outputTokensMin, sampling.ignoreEos ? 1 : 0);
-    this.put(sampling.logprobs ?? -1, sampling.promptLogprobs ?? -1, sampling.n);
+    this.reserve(FIXED + sampling.stopTokenIds.length + 2 * (bias?.size ?? 0) + prompt.length);
+    this.put(SUBMIT, request.id, request.outputTokensMax);
+    for (const key of REQUEST_NUMBERS) this.put(request[key]);
+    for (const key of SAMPLING_NUMBERS) this.put(Number(sampling[key] ?? Number.NaN));
     this.put(sampling.stopTokenIds.length, ...sampling.stopTokenIds);
     this.put(bias?.size ?? 0);
     if (bias !== null) for (const [id, value] of bias) this.put(id, value);
@@ -93,41 +108,26 @@ export function readCommands(numbers: Float64Array, handler: CommandHandler): vo
 function readSubmit(numbers: Float64Array, from: number, handler: CommandHandler): number {
   let at = from;
   const next = () => numbers[at++]!;
-  const optional = (absent: number) => {
-    const value = next();
-    return Object.is(value, absent) ? null : value;
-  };
+  const list = <T>(read: () => T) => Array.from({ length: next() }, read);
   const id = next();
   const outputTokensMax = next();
-  const priority = next();
-  const cacheSalt = next();
-  const timeoutMs = optional(Number.POSITIVE_INFINITY);
-  const impliedOutputTokens = next();
-  const sampling: Mutable<SamplingParameters> = {
-    temperature: next(),
-    topP: next(),
-    topK: next(),
-    minP: next(),
-    presencePenalty: next(),
-    frequencyPenalty: next(),
-    repetitionPenalty: next(),
-    seed: optional(Number.NaN),
-    outputTokensMin: next(),
-    ignoreEos: next() === 1,
-    logprobs: optional(-1),
-    promptLogprobs: optional(-1),
-    n: next(),
-    stopTokenIds: [],
-    logitBias: null,
-  };
-  const stops = next();
-  if (stops > 0) sampling.stopTokenIds = Array.from({ length: stops }, next);
-  const biases = next();
-  if (biases > 0) sampling.logitBias = new Map(Array.from({ length: biases }, () => [next(), next()]));
+  const fields: Mutable<typeof REQUEST_DEFAULTS> = { ...REQUEST_DEFAULTS };
+  for (const key of REQUEST_NUMBERS) fields[key] = next();
+  const sampling: Mutable<SamplingParameters> = { ...GREEDY };
+  for (const key of SAMPLING_NUMBERS) (sampling as Record<string, unknown>)[key] = decoded(GREEDY[key], next());
+  sampling.stopTokenIds = list(next);
+  const bias = list(() => [next(), next()] as const);
+  sampling.logitBias = bias.length === 0 ? null : new Map(bias);
   const length = next();
   const prompt = Int32Array.from(numbers.subarray(at, at + length));
-  handler.submit({ id, prompt, outputTokensMax, sampling, priority, cacheSalt, timeoutMs, impliedOutputTokens });
+  handler.submit({ ...fields, id, prompt, outputTokensMax, sampling });
   return at + length;
+}
+
+/** A number as the kind of value that its field has; NaN is null, since no field can be NaN. */
+function decoded(kind: number | boolean | null, number: number): number | boolean | null {
+  if (typeof kind === 'boolean') return number === 1;
+  return Number.isNaN(number) ? null : number;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

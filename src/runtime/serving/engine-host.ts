@@ -57,22 +57,12 @@ export class EngineHost implements CommandHandler {
 
   submit(request: EngineRequest): void {
     const nowNs = this.clock.nowNs();
-    const deadlineNs =
-      request.timeoutMs === null ? Number.POSITIVE_INFINITY : nowNs + this.pacer.engineNs(request.timeoutMs * 1e6);
-    const rejection = this.engine.submit(
-      new Request(
-        request.id,
-        nowNs,
-        new ArrayTokens(request.prompt),
-        request.outputTokensMax,
-        request.sampling,
-        request.priority,
-        request.cacheSalt,
-        deadlineNs,
-        request.impliedOutputTokens,
-      ),
-      new ReportSink(this.reports, request),
-    );
+    const fields = {
+      ...request,
+      prompt: new ArrayTokens(request.prompt),
+      timeoutNs: this.pacer.engineNs(request.timeoutNs),
+    };
+    const rejection = this.engine.submit(new Request(request.id, nowNs, fields), new ReportSink(this.reports, request));
     if (rejection === null) return;
     for (let index = 0; index < request.sampling.n; index++) {
       this.reports.finished(request.id, index, 'rejected', { outputTokens: 0, stopTokenId: NONE, rejection });

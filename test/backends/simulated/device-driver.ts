@@ -53,17 +53,12 @@ export function sequence(
   implied: number,
   sampling: Partial<SamplingParameters> = {},
 ): Sequence {
-  const request: Request = new CoreRequest(
-    id,
-    0,
-    new StreamTokens(prompt, id),
-    1_000_000,
-    { ...GREEDY, ignoreEos: false, ...sampling },
-    0,
-    0,
-    Number.POSITIVE_INFINITY,
-    implied,
-  );
+  const request: Request = new CoreRequest(id, 0, {
+    prompt: new StreamTokens(prompt, id),
+    outputTokensMax: 1_000_000,
+    sampling: { ...GREEDY, ignoreEos: false, ...sampling },
+    impliedOutputTokens: implied,
+  });
   const s = new CoreSequence(request, 0, SINK, id, null, 2_000_000);
   s.outputTokens = outputs;
   s.knownTokens = prompt + outputs;

@@ -72,17 +72,12 @@ function run(changes: Partial<EngineConfig>, asked: readonly Asked[]) {
   const engine = new Engine({ config, backend, clock, proposer });
   const got = new Map<string, { tokens: number[]; reason: string }>();
   for (const { id, prompt, output, sampling, implied } of asked) {
-    const request = new Request(
-      id,
-      0,
-      new ArrayTokens(Int32Array.from(prompt)),
-      output,
-      { ...GREEDY, ...sampling },
-      0,
-      0,
-      Number.POSITIVE_INFINITY,
-      implied,
-    );
+    const request = new Request(id, 0, {
+      prompt: new ArrayTokens(Int32Array.from(prompt)),
+      outputTokensMax: output,
+      sampling: { ...GREEDY, ...sampling },
+      impliedOutputTokens: implied ?? Number.POSITIVE_INFINITY,
+    });
     engine.submit(request, {
       tokens() {},
       finished(sequence, reason) {

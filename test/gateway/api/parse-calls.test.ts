@@ -41,7 +41,7 @@ describe('a chat', () => {
       skipSpecialTokens: true,
       outputFormat: { kind: 'text' },
       toolChoice: { kind: 'none' },
-      priority: 0,
+      requestFields: { priority: 0 },
       cacheSalt: null,
       unknownFields: [],
     });

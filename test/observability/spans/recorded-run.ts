@@ -98,8 +98,8 @@ export function recordedRun(
     const prompt = new StreamTokens(each.promptTokens, each.stream ?? id + 1);
     const arrivalNs = each.arrivalNs ?? 0;
     const sampling = { ...GREEDY, n: each.n ?? 1 };
-    const deadlineNs = each.deadlineNs ?? Number.POSITIVE_INFINITY;
-    const request = new Request(id, arrivalNs, prompt, each.outputTokens, sampling, 0, 0, deadlineNs);
+    const timeoutNs = (each.deadlineNs ?? Number.POSITIVE_INFINITY) - arrivalNs;
+    const request = new Request(id, arrivalNs, { prompt, outputTokensMax: each.outputTokens, sampling, timeoutNs });
     clock.at(arrivalNs, PRIORITY.arrival, { run: () => void engine.submit(request, NO_SINK) });
     if (each.abortNs !== undefined) clock.at(each.abortNs, PRIORITY.deadline, { run: () => void engine.abort(id) });
   });

@@ -59,7 +59,7 @@ function request(id: number, outputTokensMax: number) {
     sampling: GREEDY,
     priority: 0,
     cacheSalt: 0,
-    timeoutMs: null,
+    timeoutNs: Number.POSITIVE_INFINITY,
     impliedOutputTokens: Number.POSITIVE_INFINITY,
   };
 }

@@ -35,7 +35,7 @@ const request: fc.Arbitrary<EngineRequest> = fc.record({
   sampling,
   priority: fc.integer(),
   cacheSalt: count,
-  timeoutMs: fc.option(fc.double({ noNaN: true, min: 1, max: 1e9 })),
+  timeoutNs: fc.oneof(fc.double({ noNaN: true, min: 1, max: 1e15 }), fc.constant(Number.POSITIVE_INFINITY)),
   impliedOutputTokens: fc.oneof(count, fc.constant(Number.POSITIVE_INFINITY)),
 });
 type Command = ['submit', EngineRequest] | ['abort', number] | ['finish', number, number, number];
@@ -164,7 +164,7 @@ it('GREEDY survives the wire', () => {
     sampling: GREEDY,
     priority: 0,
     cacheSalt: 0,
-    timeoutMs: null,
+    timeoutNs: Number.POSITIVE_INFINITY,
     impliedOutputTokens: 5,
   });
   readCommands(writer.take(), {
