@@ -1,10 +1,10 @@
 import { existsSync, statSync } from 'node:fs';
-import { BlockList, isIP } from 'node:net';
 import { join } from 'node:path';
 import { environmentKeys } from './api-keys.ts';
 import { beside } from './beside.ts';
 import { loadScenario } from './load-scenario.ts';
 import { type LoadedYaml, loadYaml, parseYaml, type YamlKind } from './load-yaml.ts';
+import { isLoopback } from './loopback.ts';
 import { resolveScenario } from './resolve-scenario.ts';
 import type { RunSpec } from './run-spec.ts';
 import type { ApiKeyConfig, KeyLimitsConfig, LogLevel, RecordConfig, ServeConfig } from './serve-config.ts';
@@ -78,7 +78,8 @@ export function resolveServe(loaded: LoadedServe, overrides: ServeOverrides, aro
     ...limitsOf(loaded, run, timeScale),
     watchdog: watchdogOf(loaded),
     tokenizerThreads: value.tokenizer.threads,
-    corsOrigins: value.cors_origins,
+    corsOrigins: corsOriginsOf(loaded),
+    allowedHosts: value.allowed_hosts.map((name) => name.toLowerCase().replace(/^\[|\]$|\.$/g, '')),
     logLevel: overrides.logLevel ?? value.log.level,
     logFile: value.log.file === undefined ? null : beside(loaded, value.log.file),
     record: recordOf(loaded, overrides),
@@ -153,21 +154,20 @@ function keysOf(loaded: LoadedServe, overrides: ServeOverrides, around: ServeSur
   return keys;
 }
 
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
-
-/** A name other than localhost may resolve to anything: it counts as reachable. */
-export function isLoopback(host: string): boolean {
-  const family = isIP(host);
-  if (family === 0) return host.toLowerCase() === 'localhost';
-  return LOOPBACK.check(host, family === 4 ? 'ipv4' : 'ipv6');
-}
-
 function checkReach(loaded: LoadedServe, host: string, keys: readonly ApiKeyConfig[]): void {
   if (keys.length > 0 || isLoopback(host) || loaded.value.auth.allow_open) return;
   const allowed = 'a loopback address such as 127.0.0.1, or keys (auth.keys, --api-key-sha256, TWINFER_API_KEYS)';
   loaded.fail(['host'], `${host} without keys is open to others; allowed: ${allowed}, or auth.allow_open: true`);
+}
+
+/** As browsers write them: in lower case, without the scheme's own port. */
+function corsOriginsOf(loaded: LoadedServe): string[] {
+  return loaded.value.cors_origins.map((origin, index) => {
+    if (!URL.canParse(origin)) {
+      loaded.fail(['cors_origins', index], `${origin} is not an origin; expected: a host, and a port of at most 65535`);
+    }
+    return new URL(origin).origin;
+  });
 }
 
 /** Whole milliseconds, rounded up: timers have no finer ones. */

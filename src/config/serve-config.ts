@@ -134,6 +134,8 @@ export interface ServeConfig {
   readonly tokenizerThreads: number;
   /** Origins that browsers may ask from; empty = CORS is off. */
   readonly corsOrigins: readonly string[];
+  /** Names in `Host` that a server on a loopback address answers to besides its own, in lower case. */
+  readonly allowedHosts: readonly string[];
   readonly logLevel: LogLevel;
   /** null = standard error. */
   readonly logFile: string | null;

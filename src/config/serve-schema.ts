@@ -151,6 +151,11 @@ const origin = z
   .regex(/^https?:\/\/[A-Za-z0-9.-]+(:\d{1,5})?$/)
   .meta({ allowed: 'an origin such as https://chat.example.org, without a path' });
 
+const hostName = z
+  .string()
+  .regex(/^([A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|\[[0-9a-fA-F:.]{2,45}\])$/)
+  .meta({ allowed: 'a name or address such as llm.example.org, without scheme and port' });
+
 /** A server's configuration. Unknown keys fail, also in nested sections. */
 export const serveSchema = z
   .strictObject({
@@ -198,6 +203,13 @@ export const serveSchema = z
       .array(origin)
       .max(1000)
       .describe('Web pages that may ask from a browser; none by default')
+      .default([]),
+    allowed_hosts: z
+      .array(hostName)
+      .max(1000)
+      .describe(
+        'Names by which a server on a loopback address may be asked (header Host) besides localhost and loopback addresses; on other addresses every name is answered',
+      )
       .default([]),
     log: logSchema.prefault({}),
     metrics: z

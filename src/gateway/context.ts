@@ -4,6 +4,7 @@ import type { DashboardFeed } from '../observability/dashboard/dashboard-feed.ts
 import type { DashboardPage } from '../observability/dashboard/dashboard-page.ts';
 import type { GatewayMetrics, MetricsPage } from '../observability/index.ts';
 import type { ChatTemplateOptions, TemplateMessage, Tokenizer } from '../tokenizer/index.ts';
+import type { SourceRules } from './access.ts';
 import type { ServedLimits } from './api/index.ts';
 import type { KeyEntry, KeyRing } from './auth.ts';
 import type { EngineLink } from './engine-link.ts';
@@ -43,7 +44,7 @@ export interface GatewayContext {
   readonly impliedOutputTokens: (prompt: Int32Array, seed: number | null) => number;
 }
 
-export interface GatewaySettings {
+export interface GatewaySettings extends SourceRules {
   readonly version: string;
   readonly backend: string;
   /** Running sequences at most, for predictions of the queue. */
@@ -60,7 +61,6 @@ export interface GatewaySettings {
   readonly connectionsMax: number;
   /** Work waits and no step has ended for so long: /health says 503. */
   readonly stallMs: number;
-  readonly corsOrigins: readonly string[];
   readonly vllmAliases: boolean;
   /** Each write of a stream is preceded by a comment with the time of the step's end. */
   readonly stepTimes: boolean;

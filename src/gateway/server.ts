@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
 import Fastify, {
   type FastifyError,
@@ -7,23 +6,22 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import { AccessGuard, OPEN, requireAccess } from './access.ts';
 import {
   ApiError,
-  bodyTooLarge,
   errorBody,
-  forbidden,
-  invalidJson,
   type JsonLimits,
   jsonText,
   methodNotAllowed,
   notFoundPath,
   openApiDocument,
+  overloaded,
   parseJsonText,
   serverError,
-  unauthorized,
   unsupportedMediaType,
 } from './api/index.ts';
 import type { GatewayContext } from './context.ts';
+import { errorOfFramework, PATH_PART_CHARACTERS_MAX, refuseConnection, refuseInHttp } from './framework-errors.ts';
 import { loggedId } from './limits/log-options.ts';
 import { LiveCalls } from './live-calls.ts';
 import { nextTurn } from './next-turn.ts';
@@ -39,16 +37,6 @@ import { modelRoutes } from './routes/models.ts';
 import { traceRequest } from './tracing/trace-request.ts';
 
 const REQUEST_ID_PATTERN = /^[\x21-\x7e]{1,128}$/;
-/** Answered without a key: what load balancers and scrapers ask, and the dashboard, which shows what scrapers get. */
-const OPEN_PATHS = new Set([
-  '/health',
-  '/health/live',
-  '/metrics',
-  '/version',
-  '/openapi.json',
-  '/dashboard',
-  '/dashboard/stream',
-]);
 
 /** The HTTP server, not yet listening. Errors are in OpenAI's shape whatever goes wrong, and name no inside. */
 export async function createServer(context: GatewayContext): Promise<FastifyInstance> {
@@ -64,8 +52,11 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
     connectionTimeout: 0,
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
-    http: { headersTimeout: settings.headersTimeoutMs, maxHeaderSize: 16_384 },
+    // Answered by a hook, in the shape of all errors.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: PATH_PART_CHARACTERS_MAX },
+    // A request without Host is answered by a hook, too.
+    http: { headersTimeout: settings.headersTimeoutMs, maxHeaderSize: 16_384, requireHostHeader: false },
     genReqId(raw) {
       const given = raw.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID_PATTERN.test(given) ? given : `req-${++requests}`;
@@ -73,21 +64,23 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
     clientErrorHandler(error, socket) {
       refuseConnection(error, socket);
     },
+    // What the router refuses reaches no hook.
+    frameworkErrors(error, request, reply) {
+      reply.header('x-request-id', request.id);
+      sendError(errorOf(context, error, request), reply);
+    },
   });
+  refuseInHttp(app.server);
   app.server.maxConnections = settings.connectionsMax;
   app.decorateRequest('key', null);
   app.decorateRequest('trace', null);
-  if (settings.corsOrigins.length > 0) await app.register(cors, { origin: [...settings.corsOrigins], maxAge: 600 });
   const { keysMax, numbersMax } = context.served;
   jsonBodies(app, { depthMax: settings.bodyDepthMax, keysMax, numbersMax });
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id);
-    if (context.tracing !== null) traceRequest(context.tracing, request, reply);
-    done(admit(context, request) ?? undefined);
-  });
+  requireAccess(app);
+  await admission(app, context);
   app.setErrorHandler((error: FastifyError | ApiError, request, reply) => answerError(context, error, request, reply));
-  app.setNotFoundHandler((request) => {
-    throw missing(app, request);
+  app.setNotFoundHandler((request, reply) => {
+    throw missing(app, request, reply);
   });
   const calls = new LiveCalls();
   healthRoutes(app, context);
@@ -100,29 +93,27 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
   debugRequestRoutes(app, context);
   debugRoutes(app, context, calls);
   const document = openApiDocument({ version: settings.version });
-  app.get('/openapi.json', async () => document);
+  app.get('/openapi.json', OPEN, async () => document);
   return app;
 }
 
-/** Checks the key; the admin's endpoints want one of their own. */
-function admit(context: GatewayContext, request: FastifyRequest): ApiError | null {
-  const path = request.url.split('?', 1)[0]!;
-  const { keys } = context;
-  const admin = path.startsWith('/admin/') || path.startsWith('/debug/');
-  if (request.method === 'OPTIONS' || OPEN_PATHS.has(path)) return null;
-  const header = request.headers['x-api-key'];
-  const entry = keys.authenticate(request.headers.authorization, typeof header === 'string' ? header : undefined);
-  request.key = entry;
-  if (admin) {
-    if (entry !== null && entry.admin === true) return null;
-    return keys.hasAdmin
-      ? entry === null
-        ? unauthorized()
-        : forbidden('this key is not an admin key')
-      : forbidden('admin endpoints need an admin key; none is configured (auth.keys with admin: true)');
+/** Hooks that every request passes, in this order: where it comes from, what CORS says of it, its key. */
+async function admission(app: FastifyInstance, context: GatewayContext): Promise<void> {
+  const { settings } = context;
+  const guard = new AccessGuard(context.keys, settings);
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id);
+    if (context.tracing !== null) traceRequest(context.tracing, request, reply);
+    done(closing ? overloaded('draining', 'the server is going down') : (guard.checkSource(request) ?? undefined));
+  });
+  if (settings.corsOrigins.length > 0) {
+    await app.register(cors, { origin: [...settings.corsOrigins], maxAge: 600, strictPreflight: false });
   }
-  if (keys.open || entry !== null) return null;
-  return unauthorized();
+  app.addHook('onRequest', (request, _reply, done) => done(guard.admit(request) ?? undefined));
 }
 
 /** Counting, parsing and reading such a body are not done in one turn of the event loop. */
@@ -155,60 +146,38 @@ function answerError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const known = error instanceof ApiError ? error : fromFastify(context, error, request);
+  const known = errorOf(context, error, request);
   if (request.trace !== null) request.trace.errorType = String(known.code ?? known.status);
-  if (known.retryAfterMs !== null) {
-    reply.header('retry-after', Math.max(1, Math.ceil(known.retryAfterMs / 1000)));
-    reply.header('retry-after-ms', Math.ceil(known.retryAfterMs));
-  }
-  // What is left of a body that was refused is not read: the connection cannot be used again.
-  if (known.status === 413 || known.status === 415) reply.header('connection', 'close');
-  if (known.status === 401) reply.header('www-authenticate', 'Bearer');
-  void reply.code(known.status).send(errorBody(known));
+  sendError(known, reply);
 }
 
-function fromFastify(context: GatewayContext, error: FastifyError, request: FastifyRequest): ApiError {
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return bodyTooLarge(context.settings.bodyBytesMax);
-  if (error.code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH')
-    return invalidJson('the body is shorter or longer than content-length says');
-  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
-    return unsupportedMediaType(request.headers['content-type'] ?? null);
-  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
-    return invalidJson('the request is malformed');
-  if (error.statusCode === 503)
-    return new ApiError(503, 'overloaded_error', 'draining', null, 'the server is going down');
+function sendError(error: ApiError, reply: FastifyReply): void {
+  const { status, retryAfterMs } = error;
+  if (retryAfterMs !== null) {
+    reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
+    reply.header('retry-after-ms', Math.ceil(retryAfterMs));
+  }
+  // What is left of a body that was refused is not read: the connection cannot be used again.
+  if (status === 413 || status === 415) reply.header('connection', 'close');
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  void reply.code(status).send(errorBody(error));
+}
+
+function errorOf(context: GatewayContext, error: FastifyError | ApiError, request: FastifyRequest): ApiError {
+  if (error instanceof ApiError) return error;
+  const known = errorOfFramework(error, request, context.settings.bodyBytesMax);
+  if (known !== null) return known;
   context.log.error({ reqId: loggedId(request.id), err: error }, 'request failed');
   return serverError('internal_error', 'the server failed to handle the request');
 }
 
-function missing(app: FastifyInstance, request: FastifyRequest): ApiError {
-  const path = request.url.split('?', 1)[0]!;
-  const allowed = (['GET', 'POST', 'DELETE'] as const).filter((method) => app.hasRoute({ method, url: path }));
-  if (allowed.length > 0) return methodNotAllowed(request.method, path, allowed);
-  return notFoundPath(request.method, path);
-}
+const METHODS = ['GET', 'HEAD', 'POST', 'DELETE'] as const;
 
-/** Bytes that are no HTTP request (bad framing, smuggling shapes, a header that never ends): one answer, then closed. */
-function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, reason] =
-    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? [408, 'Request Timeout']
-      : error.code === 'HPE_HEADER_OVERFLOW'
-        ? [431, 'Request Header Fields Too Large']
-        : [400, 'Bad Request'];
-  const body = JSON.stringify({
-    error: {
-      message: `the request is malformed (${reason.toLowerCase()})`,
-      type: 'invalid_request_error',
-      param: null,
-      code: 'malformed_http',
-    },
-  });
-  socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
-  );
+/** Where the path has routes of other methods: these, by the router's own reading of the path. */
+function missing(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): ApiError {
+  const methods = METHODS.filter((method) => app.findRoute({ method, url: request.url }) !== null);
+  const path = request.url.split('?', 1)[0]!;
+  if (methods.length === 0) return notFoundPath(request.method, path);
+  reply.header('allow', methods.join(', '));
+  return methodNotAllowed(request.method, path, methods);
 }

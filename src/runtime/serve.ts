@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
+import { isLoopback } from '../config/loopback.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { KeyRing } from '../gateway/auth.ts';
 import type { GatewayContext } from '../gateway/context.ts';
@@ -210,6 +211,8 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
       sequencesMax: run.engine.sequencesMax,
       ...config.http,
       stallMs: config.watchdog.stallMs,
+      loopback: isLoopback(config.host),
+      allowedHosts: config.allowedHosts,
       corsOrigins: config.corsOrigins,
       vllmAliases: config.vllmAliases,
       stepTimes: config.stepTimes,

@@ -1,3 +1,4 @@
+import { type Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { TestServer } from './test-server.ts';
 
@@ -196,4 +197,40 @@ export async function connectTo(server: TestServer): Promise<RawConnection> {
     socket.once('error', reject);
   });
   return { socket, received: () => text, closed };
+}
+
+export interface ExactRequest {
+  readonly method: string;
+  /** Sent as it is, where fetch would resolve `.` and `..`. */
+  readonly path: string;
+  /** Without `host`: the address. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly agent?: Agent;
+}
+
+export interface ExactAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+}
+
+/** Sends a request without a body, path and headers to the letter. */
+export function sendExactly(server: TestServer, asked: ExactRequest): Promise<ExactAnswer> {
+  const { method, path, headers = {}, agent } = asked;
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      { host: '127.0.0.1', port: server.port, method, path, headers, ...(agent === undefined ? {} : { agent }) },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (part: string) => {
+          text += part;
+        });
+        response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, text }));
+        response.on('error', reject);
+      },
+    );
+    sent.on('error', reject);
+    sent.end();
+  });
 }

@@ -114,6 +114,7 @@ export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfi
     port: 0,
     tokenizerThreads: 1,
     corsOrigins: [],
+    allowedHosts: [],
     logLevel: 'silent',
     logFile: null,
     record: null,

@@ -106,6 +106,30 @@ export function forbidden(message: string): ApiError {
   return new ApiError(403, 'permission_error', 'forbidden', null, message);
 }
 
+/** 403: the page of another origin asks. */
+export function foreignOrigin(origin: string | undefined): ApiError {
+  const got = origin === undefined ? 'a page of another site' : shown(origin);
+  const message = `origin: ${got} may not ask here; expected: no page, one of this server, or an entry of cors_origins`;
+  return new ApiError(403, 'permission_error', 'foreign_origin', null, message);
+}
+
+/** 403: a server on a loopback address is asked by a name that may be anyone's. */
+export function hostNotAllowed(host: string): ApiError {
+  const message = `host: ${shown(host)} is not a name of this server; expected: localhost, a loopback address or an entry of allowed_hosts`;
+  return new ApiError(403, 'permission_error', 'host_not_allowed', null, message);
+}
+
+/** 400: HTTP that this server does not take. */
+export function malformedHttp(message: string): ApiError {
+  return badRequest(null, message, 'malformed_http');
+}
+
+/** 414: a part of the path is longer than any that exists. */
+export function uriTooLong(charactersMax: number): ApiError {
+  const message = `a part of the path is too long; expected: at most ${charactersMax} characters`;
+  return new ApiError(414, 'invalid_request_error', 'uri_too_long', null, message);
+}
+
 /** 413: the body is larger than `bytesMax`. */
 export function bodyTooLarge(bytesMax: number): ApiError {
   return new ApiError(413, 'invalid_request_error', 'body_too_large', null, `the body may have ${bytesMax} bytes`);

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import { ADMIN, type RouteRegistry } from '../access.ts';
 import { debugBody, withNames } from '../answer/debug-body.ts';
 import { parseAdminAbort, parseAdminFault } from '../api/admin-orders.ts';
 import { ApiError, badRequest, overloaded, serverError } from '../api/api-error.ts';
@@ -38,27 +38,27 @@ async function planted(context: GatewayContext, fault: InjectedFault): Promise<o
 }
 
 /** Orders of the person on call; each wants an admin key (see `admit`). */
-export function adminRoutes(app: FastifyInstance, context: GatewayContext, calls: LiveCalls): void {
+export function adminRoutes(app: RouteRegistry, context: GatewayContext, calls: LiveCalls): void {
   const { link } = context;
 
-  app.post('/admin/abort', async (request) => ({ aborted: calls.abort(parseAdminAbort(request.body)) }));
+  app.post('/admin/abort', ADMIN, async (request) => ({ aborted: calls.abort(parseAdminAbort(request.body)) }));
 
-  app.post('/admin/drain', async () => {
+  app.post('/admin/drain', ADMIN, async () => {
     await link.admin({ call: 'drain' });
     return { state: 'draining', live_requests: link.live };
   });
 
-  app.post('/admin/reset_prefix_cache', async () => {
+  app.post('/admin/reset_prefix_cache', ADMIN, async () => {
     await ordered(context, { call: 'reset-prefix-cache' });
     return { reset: true };
   });
 
-  app.post('/admin/check', async () => {
+  app.post('/admin/check', ADMIN, async () => {
     await ordered(context, { call: 'check' });
     return { ok: true };
   });
 
-  app.post('/admin/faults', async (request) => {
+  app.post('/admin/faults', ADMIN, async (request) => {
     const fault = parseAdminFault(request.body);
     return { injected: fault, ...(await planted(context, fault)) };
   });

@@ -1,10 +1,10 @@
-import type { FastifyInstance } from 'fastify';
 import { runbookUrl } from '../../observability/alerts/index.ts';
+import { DEBUG, type RouteRegistry } from '../access.ts';
 import type { GatewayContext } from '../context.ts';
 
 /** What the server's own alert rules say; it wants an admin key (see `admit`). */
-export function alertRoutes(app: FastifyInstance, { alerts }: GatewayContext): void {
-  app.get('/debug/alerts', async () => ({
+export function alertRoutes(app: RouteRegistry, { alerts }: GatewayContext): void {
+  app.get('/debug/alerts', DEBUG, async () => ({
     alerts: alerts.current().map((each) => ({
       alert: each.alert,
       severity: each.severity,

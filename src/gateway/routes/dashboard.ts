@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
-import type { FastifyInstance } from 'fastify';
 import type { DashboardViewer } from '../../observability/dashboard/dashboard-feed.ts';
+import { OPEN, type RouteRegistry } from '../access.ts';
 import { ApiError } from '../api/index.ts';
 import type { GatewayContext } from '../context.ts';
 
@@ -8,11 +8,11 @@ import type { GatewayContext } from '../context.ts';
 const UNREAD_BYTES_MAX = 4 << 20;
 
 /** The page for people and what it is fed with. Like /metrics it has no prompts in it and asks the engine for nothing. */
-export function dashboardRoutes(app: FastifyInstance, context: GatewayContext): void {
+export function dashboardRoutes(app: RouteRegistry, context: GatewayContext): void {
   const { page, feed } = context.dashboard;
   const packed = gzipSync(page.html);
 
-  app.get('/dashboard', async (request, reply) => {
+  app.get('/dashboard', OPEN, async (request, reply) => {
     reply.headers({
       'content-type': 'text/html; charset=utf-8',
       // Who may frame a page can only be said in a header.
@@ -27,7 +27,8 @@ export function dashboardRoutes(app: FastifyInstance, context: GatewayContext): 
     return packed;
   });
 
-  app.get('/dashboard/stream', async (request, reply) => {
+  // HEAD would hold a viewer's place without being sent anything.
+  app.get('/dashboard/stream', { ...OPEN, exposeHeadRoute: false }, async (request, reply) => {
     const { raw } = reply;
     const viewer: DashboardViewer = {
       send(events) {

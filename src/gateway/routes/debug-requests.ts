@@ -1,6 +1,6 @@
-import type { FastifyInstance } from 'fastify';
 import { StoryTeller, storySentences } from '../../observability/explain/index.ts';
 import { readTimeline, type TimelineChunks } from '../../observability/timeline/index.ts';
+import { DEBUG, type RouteRegistry } from '../access.ts';
 import { ApiError, shown } from '../api/api-error.ts';
 import type { GatewayContext } from '../context.ts';
 import { nextTurn } from '../next-turn.ts';
@@ -10,9 +10,9 @@ import { allowNoQuery, askEngine } from './debug-trace.ts';
 const SEQUENCES_MAX = 8;
 
 /** Why a request took as long as it did, told from the engine's records of the last minutes. */
-export function debugRequestRoutes(app: FastifyInstance, context: GatewayContext): void {
+export function debugRequestRoutes(app: RouteRegistry, context: GatewayContext): void {
   const { names } = context;
-  app.get<{ Params: { id: string } }>('/debug/requests/:id', async (request) => {
+  app.get<{ Params: { id: string } }>('/debug/requests/:id', DEBUG, async (request) => {
     allowNoQuery(request);
     const { id } = request.params;
     const sequences = names.sequencesOf(id);

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   PerfettoExport,
   readTimeline,
@@ -7,6 +7,7 @@ import {
   type StepRecord,
   type StepTrace,
 } from '../../observability/timeline/index.ts';
+import { DEBUG, type RouteRegistry } from '../access.ts';
 import { ApiError, badRequest, overloaded, shown } from '../api/api-error.ts';
 import type { GatewayContext } from '../context.ts';
 import { EngineDownError, type TimelineCall } from '../engine-link.ts';
@@ -16,11 +17,11 @@ import type { RequestTracing } from '../tracing/request-tracing.ts';
 const SECONDS_MAX = 60;
 
 /** What the engine is doing, step by step: a trace on demand, and the steps that took much longer than usual. */
-export function debugTraceRoutes(app: FastifyInstance, context: GatewayContext): void {
+export function debugTraceRoutes(app: RouteRegistry, context: GatewayContext): void {
   const { names } = context;
   let running = false;
 
-  app.post('/debug/trace', async (request, reply) => {
+  app.post('/debug/trace', DEBUG, async (request, reply) => {
     const seconds = secondsOf(request);
     if (running)
       throw new ApiError(
@@ -40,7 +41,7 @@ export function debugTraceRoutes(app: FastifyInstance, context: GatewayContext):
     }
   });
 
-  app.get('/debug/slow_steps', async (request) => {
+  app.get('/debug/slow_steps', DEBUG, async (request) => {
     allowNoQuery(request);
     const report = (await askEngine(context, { call: 'slow-steps' })) as SlowStepsReport;
     return slowSteps(report, names);

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import { ADMIN, DEBUG, type RouteRegistry } from '../access.ts';
 import { debugBody, withNames } from '../answer/debug-body.ts';
 import { ApiError, badRequest, notImplemented } from '../api/api-error.ts';
 import type { GatewayContext } from '../context.ts';
@@ -10,10 +10,10 @@ const PATIENCE_MS = 1000;
 const LIVE_CALLS_SHOWN = 50;
 
 /** What the person on call looks at. None of it shows prompts or answers; each wants an admin key (see `admit`). */
-export function debugRoutes(app: FastifyInstance, context: GatewayContext, calls: LiveCalls): void {
+export function debugRoutes(app: RouteRegistry, context: GatewayContext, calls: LiveCalls): void {
   const { names } = context;
 
-  app.get('/debug/state', async () => {
+  app.get('/debug/state', DEBUG, async () => {
     const gateway = gatewayState(context, calls);
     const answer = await ask(context, { call: 'debug-state' });
     if (!('value' in answer)) return { ...gateway, engine: null, text: `${answer.problem}; ${gateway.summary}` };
@@ -21,13 +21,13 @@ export function debugRoutes(app: FastifyInstance, context: GatewayContext, calls
     return { ...gateway, engine: debugBody(engine, names), text: withNames(text, names) };
   });
 
-  app.post('/debug/audit', async () => debugBody(await engineSays(context, { call: 'debug-audit' }), names));
+  app.post('/debug/audit', DEBUG, async () => debugBody(await engineSays(context, { call: 'debug-audit' }), names));
 
-  app.get('/debug/leaks', async () => debugBody(await engineSays(context, { call: 'debug-leaks' }), names));
+  app.get('/debug/leaks', DEBUG, async () => debugBody(await engineSays(context, { call: 'debug-leaks' }), names));
 
-  app.get('/debug/flight_recorder', async () => engineSays(context, { call: 'debug-flight-recorder' }));
+  app.get('/debug/flight_recorder', DEBUG, async () => engineSays(context, { call: 'debug-flight-recorder' }));
 
-  app.get('/debug/blocks/:block', async (request) => {
+  app.get('/debug/blocks/:block', DEBUG, async (request) => {
     const { block } = request.params as { readonly block: string };
     if (!/^\d{1,9}$/.test(block))
       throw badRequest('block', `${block.slice(0, 32)} is not allowed; allowed: a block's number`);
@@ -36,7 +36,7 @@ export function debugRoutes(app: FastifyInstance, context: GatewayContext, calls
   });
 
   for (const order of ['start', 'stop'])
-    app.post(`/debug/profile/${order}`, async () => {
+    app.post(`/debug/profile/${order}`, ADMIN, async () => {
       throw notImplemented(
         `the CUDA profiler needs backend cuda; this server runs backend ${context.settings.backend}, which launches no kernels`,
       );

@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { KEY, type RouteRegistry } from '../access.ts';
 import { BodyOutput } from '../answer/body-output.ts';
 import { shapeOf } from '../answer/shape-of.ts';
 import { StreamOutput } from '../answer/stream-output.ts';
@@ -38,15 +39,15 @@ const TURN_CHARACTERS = 16_384;
 const UNKNOWN_FIELDS_MAX = 1000;
 
 /** The endpoints that generate text. */
-export function generationRoutes(app: FastifyInstance, context: GatewayContext, calls: LiveCalls): void {
+export function generationRoutes(app: RouteRegistry, context: GatewayContext, calls: LiveCalls): void {
   const generation = new Generation(context, calls);
-  app.post('/v1/chat/completions', (request, reply) =>
+  app.post('/v1/chat/completions', KEY, (request, reply) =>
     generation.answer(request, reply, parseChat(request.body, context.served)),
   );
-  app.post('/v1/completions', (request, reply) =>
+  app.post('/v1/completions', KEY, (request, reply) =>
     generation.answer(request, reply, parseCompletion(request.body, context.served)),
   );
-  app.post('/generate', (request, reply) =>
+  app.post('/generate', KEY, (request, reply) =>
     generation.answer(request, reply, parseGenerate(request.body, context.served)),
   );
 }

@@ -1,4 +1,3 @@
-import type { FastifyInstance } from 'fastify';
 import {
   acceptsOpenMetrics,
   OPENMETRICS_CONTENT_TYPE,
@@ -6,23 +5,24 @@ import {
   PROMETHEUS_CONTENT_TYPE,
   renderMetrics,
 } from '../../observability/index.ts';
+import { KEY, OPEN, PROBE, type RouteRegistry } from '../access.ts';
 import type { GatewayContext } from '../context.ts';
 
 /** What load balancers, scrapers and routers ask. None of it waits for the engine. */
-export function healthRoutes(app: FastifyInstance, context: GatewayContext): void {
+export function healthRoutes(app: RouteRegistry, context: GatewayContext): void {
   const { link, settings } = context;
 
-  app.get('/health/live', async () => ({ status: 'ok' }));
+  app.get('/health/live', PROBE, async () => ({ status: 'ok' }));
 
-  app.get('/health', async (_request, reply) => {
+  app.get('/health', PROBE, async (_request, reply) => {
     const problem = unhealthy(context);
     if (problem === null) return { status: 'ok' };
     return reply.code(503).send({ status: 'unavailable', reason: problem });
   });
 
-  app.get('/version', async () => ({ version: settings.version }));
+  app.get('/version', OPEN, async () => ({ version: settings.version }));
 
-  app.get('/metrics', async (request, reply) => {
+  app.get('/metrics', PROBE, async (request, reply) => {
     const openMetrics = acceptsOpenMetrics(request.headers.accept);
     reply.header('content-type', openMetrics ? OPENMETRICS_CONTENT_TYPE : PROMETHEUS_CONTENT_TYPE);
     const { vllmAliases } = settings;
@@ -30,7 +30,7 @@ export function healthRoutes(app: FastifyInstance, context: GatewayContext): voi
     return renderMetrics(context.metricsPage, { openMetrics, vllmAliases, ...exemplars });
   });
 
-  app.get('/load', async () => {
+  app.get('/load', KEY, async () => {
     const { status } = link;
     return {
       state: link.state,

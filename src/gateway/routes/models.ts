@@ -1,5 +1,5 @@
-import type { FastifyInstance } from 'fastify';
 import { ChatTemplateError, TokenizerBusyError } from '../../tokenizer/index.ts';
+import { KEY, type RouteRegistry } from '../access.ts';
 import {
   badRequest,
   notFoundModel,
@@ -13,7 +13,7 @@ import {
 import type { GatewayContext } from '../context.ts';
 import { requireTokensWithin } from '../limits/request-budget.ts';
 
-export function modelRoutes(app: FastifyInstance, context: GatewayContext): void {
+export function modelRoutes(app: RouteRegistry, context: GatewayContext): void {
   const { served, tokenizer } = context;
   const created = context.epochSeconds();
   const card = (id: string) => ({
@@ -27,19 +27,19 @@ export function modelRoutes(app: FastifyInstance, context: GatewayContext): void
     permission: [],
   });
 
-  app.get('/v1/models', async () => ({ object: 'list', data: served.modelNames.map(card) }));
+  app.get('/v1/models', KEY, async () => ({ object: 'list', data: served.modelNames.map(card) }));
 
-  app.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
+  app.get<{ Params: { '*': string } }>('/v1/models/*', KEY, async (request) => {
     const id = request.params['*'];
     if (served.modelNames.includes(id)) return card(id);
     throw notFoundModel(id, served.modelNames);
   });
 
-  app.post('/v1/embeddings', async () => {
+  app.post('/v1/embeddings', KEY, async () => {
     throw notImplemented('embeddings are not served: the models here generate text; use a server for embedding models');
   });
 
-  app.post('/tokenize', async (request) => {
+  app.post('/tokenize', KEY, async (request) => {
     const call = parseTokenize(request.body, served);
     const ids = await encodePrompt(context, call.prompt, call.addSpecialTokens);
     requireTokensWithin(fieldWithTexts(call), ids.length, served);
@@ -51,7 +51,7 @@ export function modelRoutes(app: FastifyInstance, context: GatewayContext): void
     return { count: ids.length, max_model_len: served.modelLenMax, tokens: [...ids], ...strings };
   });
 
-  app.post('/detokenize', async (request) => {
+  app.post('/detokenize', KEY, async (request) => {
     const call = parseDetokenize(request.body, served);
     const text = tokenizer.decode(call.ids, false);
     return call.shape === 'llama.cpp' ? { content: text } : { prompt: text };
