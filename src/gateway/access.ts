@@ -170,7 +170,7 @@ const SLASH = 0x2f;
 const AUTHORITY = /^(?:\[([0-9a-f.]*:[0-9a-f:.]*)\]|([^\s:/?#@[\]\\]+?)\.?)(?::\d*)?$/i;
 
 /** The name or address in a `Host`, in lower case, without port, brackets and the dot of the root; null = malformed. */
-export function hostName(authority: string): string | null {
+function hostName(authority: string): string | null {
   const match = AUTHORITY.exec(authority);
   return match === null ? null : (match[1] ?? match[2]!).toLowerCase();
 }
@@ -180,7 +180,7 @@ export function hostName(authority: string): string | null {
  * `corsOrigins`. Browsers name the origin with everything but simple reads; for these `Sec-Fetch-Site` tells. A link that a
  * person follows is not foreign: the page that has it does not get to see the answer.
  */
-export function isForeign(
+function isForeign(
   { headers, method }: Pick<IncomingMessage, 'headers' | 'method'>,
   authority: string | null,
   corsOrigins: ReadonlySet<string>,

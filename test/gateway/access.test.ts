@@ -47,10 +47,9 @@ function encoded(text: string): string {
 function spellings(path: string, port: number): readonly string[] {
   const [, first, ...rest] = path.split('/');
   const tail = rest.length === 0 ? '' : `/${rest.join('/')}`;
-  const single = [...path].map((character, i) => path.slice(0, i) + encoded(character) + path.slice(i + 1));
   return [
     path,
-    ...single,
+    ...[...path].map((character, i) => path.slice(0, i) + encoded(character) + path.slice(i + 1)),
     encoded(path),
     encoded(path).toUpperCase(),
     `/${encoded(path.slice(1))}`,

@@ -15,7 +15,9 @@ import { REPOSITORY_ROOT } from './repository-files.ts';
 
 /** What differs from the server that tests get: whole values, or single fields of the sections. */
 export interface TestServerOverrides
-  extends Partial<Omit<ServeConfig, 'run' | 'limits' | 'admission' | 'requestLimits' | 'http' | 'watchdog'>> {
+  extends Partial<Omit<ServeConfig, 'run' | 'keys' | 'limits' | 'admission' | 'requestLimits' | 'http' | 'watchdog'>> {
+  /** Besides the two that every test server has; null = a server without keys. */
+  readonly keys?: readonly ApiKeyConfig[] | null;
   readonly engine?: Partial<EngineConfig>;
   readonly limits?: Partial<ServeConfig['limits']>;
   readonly admission?: Partial<AdmissionConfig>;
@@ -123,7 +125,7 @@ export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfi
     tracing: null,
     allocationLog: { eventsPerBlock: 4, stacks: false },
     ...rest,
-    keys: [...keys, apiKey('test', KEY), apiKey('admin', ADMIN_KEY, { admin: true })],
+    keys: keys === null ? [] : [...keys, apiKey('test', KEY), apiKey('admin', ADMIN_KEY, { admin: true })],
     run: { ...run, engine: { ...run.engine, ...engine } },
     limits: {
       waitingMax: 2000,
