@@ -152,13 +152,13 @@ function answerError(
 }
 
 function sendError(error: ApiError, reply: FastifyReply): void {
-  const { status, retryAfterMs } = error;
+  const { status, code, retryAfterMs } = error;
   if (retryAfterMs !== null) {
     reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
     reply.header('retry-after-ms', Math.ceil(retryAfterMs));
   }
   // What is left of a body that was refused is not read: the connection cannot be used again.
-  if (status === 413 || status === 415) reply.header('connection', 'close');
+  if (status === 413 || status === 415 || code === 'malformed_http') reply.header('connection', 'close');
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   void reply.code(status).send(errorBody(error));
 }

@@ -35,14 +35,7 @@ const foreignName = fc.oneof(
   domain.map((name) => `${name}.llm.example.org`),
   fc.ipV4().filter((address) => !address.startsWith('127.')),
   fc.constantFrom('127.1', '2130706433', '0x7f000001', '0177.0.0.1', '0.0.0.0', '[::]', 'localhost..', 'xlocalhost'),
-  fc.constantFrom(
-    'a b',
-    'localhost@evil.example',
-    'evil.example#localhost',
-    'localhost/evil.example',
-    '::1',
-    '[::1',
-  ),
+  fc.constantFrom('a b', 'localhost@evil.example', 'evil.example#localhost', 'localhost/evil.example', '::1', '[::1'),
 );
 
 const hostName: fc.Arbitrary<HostName> = fc.oneof(

@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { dirname, resolve } from 'node:path';
+import { isLoopback } from '../../config/loopback.ts';
 import type { ServeConfig } from '../../config/serve-config.ts';
 import { collectorAddress } from '../../config/tracing-config.ts';
 import { openTokenizer } from '../open-tokenizer.ts';
@@ -15,6 +16,7 @@ export async function serverChecks(config: ServeConfig): Promise<Finding[]> {
   return [
     await portCheck(config),
     keyCheck(config),
+    ...hostCheck(config),
     tokenizerCheck(config),
     ...fileChecks(config),
     ...(config.tracing === null ? [] : [await collectorCheck(collectorAddress(config.tracing))]),
@@ -37,16 +39,18 @@ function portCheck({ host, port }: ServeConfig): Promise<Finding> {
   });
 }
 
-function keyCheck({ keys }: ServeConfig): Finding {
+function keyCheck({ keys, host }: ServeConfig): Finding {
   const admins = keys.filter((key) => key.admin).length;
   const found = `${keys.length} keys, ${admins} of them admin keys`;
   if (admins > 0) return finding('keys', 'ok', found);
-  return finding(
-    'keys',
-    'warn',
-    found,
-    'without an admin key nobody may use /admin and /debug: set TWINFER_ADMIN_KEYS',
-  );
+  const closed = keys.length === 0 && isLoopback(host) ? '/admin is' : '/admin and /debug are';
+  return finding('keys', 'warn', found, `without an admin key ${closed} refused: set TWINFER_ADMIN_KEYS`);
+}
+
+function hostCheck({ host, allowedHosts }: ServeConfig): Finding[] {
+  if (allowedHosts.length === 0 || isLoopback(host)) return [];
+  const advice = 'remove it, or listen on a loopback address: on others every Host is answered';
+  return [finding('allowed_hosts', 'warn', `has no effect on ${host}`, advice)];
 }
 
 function tokenizerCheck({ modelFolder }: ServeConfig): Finding {
