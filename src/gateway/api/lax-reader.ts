@@ -9,6 +9,7 @@ interface Node {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly minLength?: number;
+  readonly maxLength?: number;
   readonly items?: Node;
   readonly properties?: Readonly<Record<string, Node>>;
   readonly required?: readonly string[];
@@ -128,7 +129,9 @@ function within(node: Node, number: number | null, value: unknown, path: string)
 }
 
 function readString(node: Node, value: unknown, path: string): string {
-  if (typeof value !== 'string' || value.length < (node.minLength ?? 0)) throw refused(node, value, path);
+  const { minLength = 0, maxLength = Number.POSITIVE_INFINITY } = node;
+  if (typeof value !== 'string' || value.length < minLength || value.length > maxLength)
+    throw refused(node, value, path);
   assertWellFormed(value, path);
   return value;
 }
@@ -227,6 +230,7 @@ function words(node: Node): string {
     case 'boolean':
       return 'true or false';
     case 'string':
+      if (node.maxLength !== undefined) return `a string of ${node.minLength ?? 0} to ${node.maxLength} characters`;
       return (node.minLength ?? 0) > 0 ? 'a non-empty string' : 'a string';
     case 'array':
       return `a list of ${node.items === undefined ? 'values' : `(${words(node.items)})`}`;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { GREEDY } from '../../../src/core/index.ts';
+import { REQUEST_DEFAULTS } from '../../../src/core/index.ts';
 import { EngineDownError, type EngineSink } from '../../../src/gateway/engine-link.ts';
 import type { EngineThreadLink } from '../../../src/runtime/serving/engine-thread-link.ts';
 import { startTestServer, type TestServer, type TestServerOverrides } from '../../support/test-server.ts';
@@ -53,14 +53,10 @@ function record(): Record_ {
 
 function request(id: number, outputTokensMax: number) {
   return {
+    ...REQUEST_DEFAULTS,
     id,
     prompt: Int32Array.from({ length: 100 }, (_, i) => 32 + (i % 90)),
     outputTokensMax,
-    sampling: GREEDY,
-    priority: 0,
-    cacheSalt: 0,
-    timeoutNs: Number.POSITIVE_INFINITY,
-    impliedOutputTokens: Number.POSITIVE_INFINITY,
   };
 }
 

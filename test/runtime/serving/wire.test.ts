@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GREEDY, NONE } from '../../../src/core/index.ts';
+import { GREEDY, NONE, REQUEST_DEFAULTS } from '../../../src/core/index.ts';
 import type { EngineRequest, EngineSink } from '../../../src/gateway/engine-link.ts';
 import { CommandWriter, readCommands } from '../../../src/runtime/serving/command-wire.ts';
 import { ReportWriter, readReport } from '../../../src/runtime/serving/report-wire.ts';
@@ -28,15 +28,17 @@ const sampling = fc.record({
       .map((o) => new Map(Object.entries(o).map(([k, v]) => [Number(k), v]))),
   ),
 });
+const number = fc.oneof(count, finite, fc.constant(Number.POSITIVE_INFINITY));
+const { sampling: _sampling, ...numbers } = REQUEST_DEFAULTS;
 const request: fc.Arbitrary<EngineRequest> = fc.record({
+  ...(Object.fromEntries(Object.keys(numbers).map((key) => [key, number])) as Record<
+    keyof typeof numbers,
+    typeof number
+  >),
   id: count,
   prompt: fc.array(count, { maxLength: 6000 }).map((ids) => Int32Array.from(ids)),
   outputTokensMax: count,
   sampling,
-  priority: fc.integer(),
-  cacheSalt: count,
-  timeoutNs: fc.oneof(fc.double({ noNaN: true, min: 1, max: 1e15 }), fc.constant(Number.POSITIVE_INFINITY)),
-  impliedOutputTokens: fc.oneof(count, fc.constant(Number.POSITIVE_INFINITY)),
 });
 type Command = ['submit', EngineRequest] | ['abort', number] | ['finish', number, number, number];
 const command: fc.Arbitrary<Command> = fc.oneof(
@@ -161,10 +163,7 @@ it('GREEDY survives the wire', () => {
     id: 1,
     prompt: Int32Array.of(1),
     outputTokensMax: 1,
-    sampling: GREEDY,
-    priority: 0,
-    cacheSalt: 0,
-    timeoutNs: Number.POSITIVE_INFINITY,
+    ...REQUEST_DEFAULTS,
     impliedOutputTokens: 5,
   });
   readCommands(writer.take(), {
