@@ -1,4 +1,4 @@
-import { GREEDY, type SamplingParameters } from '../../src/core/index.ts';
+import { GREEDY, labelNumber, type SamplingParameters } from '../../src/core/index.ts';
 import { RowFault } from '../trace-error.ts';
 import { TOKENS_MAX, type TraceRow } from '../trace-row.ts';
 import { type JsonRow, jsonFault, lineFeed, parseJsonRow, tryJsonRow } from './json-line.ts';
@@ -33,6 +33,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
   stream_offset: integer(0, 0x3fffffff),
   priority: integer(-0x80000000, 0x7fffffff),
   cache_salt: { allowed: 'a string', accepts: (value) => typeof value === 'string' },
+  session: label(),
   timeout_s: number(1e-9, 9e6),
   n: integer(1, 128),
   temperature: number(0, 10),
@@ -75,6 +76,15 @@ function integer(min: number, max: number): Field {
   };
 }
 
+function label(): Field {
+  const accepts = (value: unknown) => typeof value === 'string' && value.length >= 1 && value.length <= 256;
+  return { allowed: 'a string of 1 to 256 characters', accepts };
+}
+
+function labelOf(json: JsonRow, field: string): number {
+  return field in json ? labelNumber(json[field] as string) : 0;
+}
+
 class TwinferParser implements RowParser {
   readonly headerLines = 0;
   readonly spreadNs = 0;
@@ -99,6 +109,7 @@ class TwinferParser implements RowParser {
     row.fields = {
       sampling: samplingOf(json as Record<string, number>, ignoreEos),
       priority: (json['priority'] as number | undefined) ?? 0,
+      session: labelOf(json, 'session'),
       cacheSalt: this.saltOf((json['cache_salt'] as string | undefined) ?? ''),
       timeoutNs: 'timeout_s' in json ? Math.round((json['timeout_s'] as number) * 1e9) : Number.POSITIVE_INFINITY,
       impliedOutputTokens: ignoreEos ? Number.POSITIVE_INFINITY : outputTokens,

@@ -1,4 +1,5 @@
 import type { RequestId } from './ids.ts';
+import { mix32 } from './rng.ts';
 import type { TokenSource } from './token-source.ts';
 
 /** How tokens are chosen: the union of what vLLM, SGLang and the OpenAI API offer. Checked at the edge; the core carries it. */
@@ -59,6 +60,8 @@ const DEFAULTS = {
    * the scheduler. Infinity = only the length ends it.
    */
   impliedOutputTokens: Number.POSITIVE_INFINITY,
+  /** `labelNumber` of the conversation that it belongs to, for routing; 0 = none. */
+  session: 0,
 };
 
 type Defaults = Readonly<typeof DEFAULTS>;
@@ -87,6 +90,7 @@ export class Request implements Omit<RequestFields, 'timeoutNs'> {
   /** Infinity = none. */
   readonly deadlineNs: number;
   readonly impliedOutputTokens: number;
+  readonly session: number;
 
   /** `sentNs`: when its client sent it, from which its timeout counts. */
   constructor(id: number, arrivalNs: number, spec: RequestSpec, sentNs: number = arrivalNs) {
@@ -100,5 +104,21 @@ export class Request implements Omit<RequestFields, 'timeoutNs'> {
     this.cacheSalt = fields.cacheSalt;
     this.deadlineNs = sentNs + fields.timeoutNs;
     this.impliedOutputTokens = fields.impliedOutputTokens;
+    this.session = fields.session;
   }
+}
+
+/**
+ * A name as a number above 0 and below 2^53: equal names have equal numbers, in every process, and different ones meet with a probability
+ * of 2^-53. Two lanes of FNV-1a (G. Fowler, L. Noll, K. Vo, RFC 9923) with different primes.
+ */
+export function labelNumber(name: string): number {
+  let low = 0x811c9dc5;
+  let high = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i);
+    low = Math.imul(low ^ code, 0x01000193);
+    high = Math.imul(high ^ code, 0x85ebca6b);
+  }
+  return (mix32(high) >>> 11) * 2 ** 32 + (mix32(low) >>> 0) || 1;
 }

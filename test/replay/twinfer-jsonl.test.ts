@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GREEDY } from '../../src/core/index.ts';
+import { GREEDY, labelNumber } from '../../src/core/index.ts';
 import { blockKeys, errorOf, readTrace, traceFile } from './traces.ts';
 
 const ROW = { arrival_s: 0, prompt_tokens: 64, output_tokens: 8 };
@@ -65,6 +65,12 @@ describe('Twinfer JSONL', () => {
     first!.prompt.copy(0, 820, said, 0);
     second!.prompt.copy(0, 820, repeated, 0);
     expect(repeated).toEqual(said);
+  });
+
+  it('gives equal names of sessions equal numbers, whatever else is in the file', async () => {
+    const requests = await read(ROW, { ...ROW, session: 'b' }, { ...ROW, session: 'a' }, { ...ROW, session: 'b' });
+    expect(requests.map(({ session }) => session)).toEqual([0, ...['b', 'a', 'b'].map(labelNumber)]);
+    await expect(read({ ...ROW, session: '' })).rejects.toThrow(/session.*a string of 1 to 256 characters/);
   });
 
   it('numbers salts by text, and leaves no salt at 0', async () => {

@@ -53,6 +53,8 @@ const StructuredOutputsSchema = Type.Unsafe<Readonly<Record<string, unknown>>>(
   ),
 );
 
+const label = Type.String({ minLength: 1, maxLength: 256 });
+
 /** What every generation endpoint takes, with the nullability of vLLM 0.15.1 (`vllm/entrypoints/openai/*\/protocol.py`). */
 export const SAMPLING_FIELDS = {
   model: nullable(Type.String(), 'A served name (GET /v1/models); null or empty: the one that is served.'),
@@ -96,6 +98,7 @@ export const SAMPLING_FIELDS = {
     'Prompts share cached prefixes only with prompts of the same salt.',
     true,
   ),
+  session: nullable(label, 'Names the conversation that the request belongs to, for routing.', true),
   user: nullable(Type.String(), "The client's name for its user; traces hold a hash of it.", true),
   request_id: optional(Type.String(), 'Id of the request in traces and logs.'),
   return_token_ids: nullable(Type.Boolean(), 'Token ids beside the text.'),

@@ -1,3 +1,4 @@
+import { labelNumber } from '../../core/request.ts';
 import { badRequest, unsupportedParameter } from './api-error.ts';
 import type { CompletionRequest } from './completion-schema.ts';
 import type { GenerationCall, ServedLimits } from './generation-call.ts';
@@ -56,12 +57,16 @@ export function resolveCommon(
     allowedTokenIds: resolveAllowedTokenIds(fields.allowed_token_ids, limits),
     badWords: resolveBadWords(fields.bad_words, limits),
     outputFormat: resolveFormat(fields, limits),
-    requestFields: { priority: fields.priority ?? 0 },
+    requestFields: { priority: fields.priority ?? 0, session: labelOf(fields.session) },
     cacheSalt: fields.cache_salt ?? null,
     user: fields.user ?? null,
     requestId: fields.request_id ?? null,
     unknownFields,
   };
+}
+
+function labelOf(name: string | null | undefined): number {
+  return name === null || name === undefined ? 0 : labelNumber(name);
 }
 
 /** Prompt logprobs come before the first token: vLLM refuses them in a stream, and so do clients. @throws ApiError 400 */
