@@ -62,6 +62,8 @@ const DEFAULTS = {
   impliedOutputTokens: Number.POSITIVE_INFINITY,
   /** `labelNumber` of the conversation that it belongs to, for routing; 0 = none. */
   session: 0,
+  /** `labelNumber` of the class of service that it belongs to; 0 = none. */
+  sloClass: 0,
 };
 
 type Defaults = Readonly<typeof DEFAULTS>;
@@ -91,6 +93,7 @@ export class Request implements Omit<RequestFields, 'timeoutNs'> {
   readonly deadlineNs: number;
   readonly impliedOutputTokens: number;
   readonly session: number;
+  readonly sloClass: number;
 
   /** `sentNs`: when its client sent it, from which its timeout counts. */
   constructor(id: number, arrivalNs: number, spec: RequestSpec, sentNs: number = arrivalNs) {
@@ -105,6 +108,7 @@ export class Request implements Omit<RequestFields, 'timeoutNs'> {
     this.deadlineNs = sentNs + fields.timeoutNs;
     this.impliedOutputTokens = fields.impliedOutputTokens;
     this.session = fields.session;
+    this.sloClass = fields.sloClass;
   }
 }
 

@@ -99,6 +99,7 @@ export const SAMPLING_FIELDS = {
     true,
   ),
   session: nullable(label, 'Names the conversation that the request belongs to, for routing.', true),
+  slo_class: nullable(label, 'Names the class of service whose objectives the request is held to.'),
   user: nullable(Type.String(), "The client's name for its user; traces hold a hash of it.", true),
   request_id: optional(Type.String(), 'Id of the request in traces and logs.'),
   return_token_ids: nullable(Type.Boolean(), 'Token ids beside the text.'),

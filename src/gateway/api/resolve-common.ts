@@ -57,7 +57,11 @@ export function resolveCommon(
     allowedTokenIds: resolveAllowedTokenIds(fields.allowed_token_ids, limits),
     badWords: resolveBadWords(fields.bad_words, limits),
     outputFormat: resolveFormat(fields, limits),
-    requestFields: { priority: fields.priority ?? 0, session: labelOf(fields.session) },
+    requestFields: {
+      priority: fields.priority ?? 0,
+      session: labelOf(fields.session),
+      sloClass: labelOf(fields.slo_class),
+    },
     cacheSalt: fields.cache_salt ?? null,
     user: fields.user ?? null,
     requestId: fields.request_id ?? null,
