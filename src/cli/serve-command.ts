@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { loadServe, resolveServe } from '../config/load-serve.ts';
-import type { LogLevel, ServeConfig } from '../config/serve-config.ts';
+import { loadServe, resolveServe, unlimitedKeys } from '../config/load-serve.ts';
+import type { KeyLimitsConfig, LogLevel, ServeConfig } from '../config/serve-config.ts';
 import { InputError } from '../runtime/input-error.ts';
 import { scenarioPath } from './bundled-scenarios.ts';
 import { UsageError } from './exit-codes.ts';
@@ -32,6 +32,7 @@ interface ServeOptions {
   readonly timeScale?: number;
   readonly backend?: ServeConfig['backend'];
   readonly apiKeySha256?: readonly string[];
+  readonly keyLimits?: Partial<KeyLimitsConfig>;
   readonly logLevel?: LogLevel;
   readonly record?: string;
 }
@@ -60,6 +61,8 @@ Exit codes: 0 stopped in order; 2 bad configuration or an address that cannot be
       const config = resolveServe(loadServe(file ?? null), overridesOf(options), { scenarioPath });
       const server = await started(serve, config);
       context.io.stdout.write(serveBanner(config, server));
+      const unlimited = unlimitedKeys(config);
+      if (unlimited !== null) context.io.stderr.write(`warning: ${unlimited}\n`);
       await served(server, context.io.signals);
     });
 }
@@ -77,6 +80,11 @@ function serveFlags(command: Command): Command {
     .option('--time-scale <factor>', 'wall time per simulated time: 0.1 = ten times faster, 0 = no waiting', timeScale)
     .option('--backend <name>', 'what runs the steps: simulated', backendFlag)
     .option('--api-key-sha256 <hex>', 'SHA-256 of a key that is taken, repeatable; see twinfer hash-key', keyFlag)
+    .option(
+      '--key-limits <list>',
+      'limits of every key: requests_per_minute=600,tokens_per_minute=100000,max_concurrency=32, or some of them',
+      keyLimitsFlag,
+    )
     .option(
       '--record <file>',
       'append the metrics to a file, a sample each 15 s; see record in the configuration',
@@ -110,6 +118,27 @@ function keyFlag(text: string, before: readonly string[] = []): readonly string[
     throw new UsageError('--api-key-sha256: allowed: 64 hexadecimal digits, from: twinfer hash-key');
   }
   return [...before, text];
+}
+
+const KEY_LIMITS = {
+  requests_per_minute: 'requestsPerMinute',
+  tokens_per_minute: 'tokensPerMinute',
+  max_concurrency: 'concurrencyMax',
+} as const;
+
+function keyLimitsFlag(text: string): Partial<KeyLimitsConfig> {
+  const limits: Partial<Record<keyof KeyLimitsConfig, number>> = {};
+  for (const part of text.split(',')) {
+    const [, name = '', digits = ''] = /^([a-z_]+)=([1-9]\d{0,11})$/.exec(part) ?? [];
+    if (!Object.hasOwn(KEY_LIMITS, name)) {
+      const names = Object.keys(KEY_LIMITS).join(', ');
+      throw new UsageError(
+        `--key-limits: ${JSON.stringify(part)} is not a limit; expected: NAME=NUMBER with a whole number of at least 1, NAME one of ${names}`,
+      );
+    }
+    limits[KEY_LIMITS[name as keyof typeof KEY_LIMITS]] = Number(digits);
+  }
+  return limits;
 }
 
 function overridesOf(options: ServeOptions) {

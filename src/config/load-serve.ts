@@ -41,6 +41,7 @@ export interface ServeOverrides {
   readonly timeScale?: number | undefined;
   readonly backend?: ServeSection['backend'] | undefined;
   readonly apiKeySha256?: readonly string[] | undefined;
+  readonly keyLimits?: Partial<KeyLimitsConfig> | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly record?: string | undefined;
 }
@@ -75,7 +76,7 @@ export function resolveServe(loaded: LoadedServe, overrides: ServeOverrides, aro
     host,
     port: overrides.port ?? value.port,
     keys,
-    ...limitsOf(loaded, run, timeScale),
+    ...limitsOf(loaded, overrides, run, timeScale),
     watchdog: watchdogOf(loaded),
     tokenizerThreads: value.tokenizer.threads,
     corsOrigins: corsOriginsOf(loaded),
@@ -222,6 +223,19 @@ function checkRanges(loaded: LoadedServe): void {
   }
 }
 
+/** Keys of clients without any limit on a server that others can reach, in a sentence; null = none. */
+export function unlimitedKeys({ host, keys, limits }: ServeConfig): string | null {
+  const unlimited = (own: Partial<KeyLimitsConfig>) =>
+    Object.values({ ...limits.perKey, ...own }).every((limit) => limit === null);
+  if (isLoopback(host)) return null;
+  const advice = 'limits.per_key or --key-limits sets requests and tokens per minute and concurrency of all keys';
+  if (keys.length === 0) return unlimited({}) ? `clients without a key have no limits: ${advice}` : null;
+  const names = keys.filter((key) => !key.admin && unlimited(key.limits)).map(({ name }) => name);
+  if (names.length === 0) return null;
+  const shown = names.length > 3 ? `${names.slice(0, 3).join(', ')}, ...` : names.join(', ');
+  return `${names.length} of ${keys.length} keys have no limits (${shown}): ${advice}`;
+}
+
 function keyLimits(section: ServeSection['limits']['per_key']): KeyLimitsConfig {
   return {
     requestsPerMinute: section.requests_per_minute ?? null,
@@ -232,7 +246,7 @@ function keyLimits(section: ServeSection['limits']['per_key']): KeyLimitsConfig 
 
 type Limits = Pick<ServeConfig, 'limits' | 'admission' | 'requestLimits' | 'http'>;
 
-function limitsOf({ value }: LoadedServe, run: RunSpec, timeScale: number): Limits {
+function limitsOf({ value }: LoadedServe, overrides: ServeOverrides, run: RunSpec, timeScale: number): Limits {
   const { limits, request } = value;
   const generationTimeoutMs = ms(limits.generation_timeout);
   return {
@@ -240,7 +254,8 @@ function limitsOf({ value }: LoadedServe, run: RunSpec, timeScale: number): Limi
       waitingMax: limits.max_waiting,
       drainTimeoutMs: ms(limits.drain_timeout),
       tokenizerQueueMax: value.tokenizer.max_waiting,
-      perKey: keyLimits(limits.per_key),
+      perKey: { ...keyLimits(limits.per_key), ...overrides.keyLimits },
+      fairKeys: limits.fair_keys,
     },
     admission: {
       waitingMax: limits.max_waiting,

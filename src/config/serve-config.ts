@@ -126,6 +126,8 @@ export interface ServeConfig {
     /** Texts that may wait for a tokenizer thread. */
     readonly tokenizerQueueMax: number;
     readonly perKey: KeyLimitsConfig;
+    /** While several keys have work, each gets the same part of the batch, and at most half of batch and queue. */
+    readonly fairKeys: boolean;
   };
   readonly admission: AdmissionConfig;
   readonly requestLimits: RequestLimitsConfig;

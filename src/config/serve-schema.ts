@@ -59,6 +59,12 @@ const limitsSchema = z
     stream_buffer: size('Unread bytes of a stream above which its reader is cut off').default('1MiB'),
     drain_timeout: duration('Time that running requests get when the server goes down').default('30s'),
     per_key: z.strictObject(keyLimitFields).describe('Limits of every key').default({}),
+    fair_keys: z
+      .boolean()
+      .describe(
+        'While several keys have work, each gets the same part of the batch, and at most half of batch and queue; false: keys are served as one',
+      )
+      .default(true),
   })
   .describe('How much is taken');
 

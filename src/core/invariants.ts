@@ -39,7 +39,6 @@ function liveSequences(engine: Engine): Sequence[] {
 /** A sequence is in exactly one queue, the one that its state names. */
 function checkQueues(engine: Engine): void {
   const { running, waiting, swapped } = engine.scheduler;
-  waiting.check();
   swapped.check();
   running.forEach((sequence, i) => {
     check(
@@ -54,6 +53,7 @@ function checkQueues(engine: Engine): void {
     );
   });
   check(running.length <= engine.config.sequencesMax, 'running sequences are bounded', () => `${running.length}`);
+  waiting.check(running);
   let held = 0;
   let counted = 0;
   for (const sequence of liveSequences(engine)) {

@@ -53,6 +53,8 @@ const DEFAULTS = {
   priority: 0,
   /** Interned by the edge: equal numbers may share cached blocks, different ones never do. 0 = no salt. */
   cacheSalt: 0,
+  /** Whose request it is: places in the batch are shared between tenants. */
+  tenant: 0,
   /** From its sending until it must have ended, ns; Infinity = no limit. */
   timeoutNs: Number.POSITIVE_INFINITY,
   /**
@@ -89,6 +91,7 @@ export class Request implements Omit<RequestFields, 'timeoutNs'> {
   readonly outputTokensMax: number;
   readonly priority: number;
   readonly cacheSalt: number;
+  readonly tenant: number;
   /** Infinity = none. */
   readonly deadlineNs: number;
   readonly impliedOutputTokens: number;
@@ -105,6 +108,7 @@ export class Request implements Omit<RequestFields, 'timeoutNs'> {
     this.outputTokensMax = fields.outputTokensMax;
     this.priority = fields.priority;
     this.cacheSalt = fields.cacheSalt;
+    this.tenant = fields.tenant;
     this.deadlineNs = sentNs + fields.timeoutNs;
     this.impliedOutputTokens = fields.impliedOutputTokens;
     this.session = fields.session;

@@ -13,6 +13,7 @@ import type { DraftProposer } from './speculation.ts';
 import { SpeculationController } from './speculation-controller.ts';
 import type { StepPlan } from './step-plan.ts';
 import { accountHit, accountLoss, addDecodeRow, addRow, isPlainDecode, removeRow } from './step-rows.ts';
+import { TenantQueues } from './tenant-queues.ts';
 import { WaitingQueue } from './waiting-queue.ts';
 
 /**
@@ -24,7 +25,7 @@ export class Scheduler {
   readonly kv: KvCache;
   /** In order of admission: running[0 .. runningCount). */
   readonly running: Sequence[] = [];
-  readonly waiting = new WaitingQueue();
+  readonly waiting = new TenantQueues();
   readonly swapped = new WaitingQueue();
   readonly overcommit = new OvercommitRatio();
   readonly speculation: SpeculationController | null;
@@ -357,6 +358,7 @@ export class Scheduler {
     sequence.waitedNs += plan.plannedNs - sequence.waitingSinceNs;
     sequence.bypassed = 0;
     this.running.push(sequence);
+    this.waiting.entered(sequence);
   }
 
   /** Takes a sequence out of the running list, keeping the order of the others. */
@@ -371,6 +373,7 @@ export class Scheduler {
     }
     running.pop();
     sequence.runningIndex = NONE;
+    this.waiting.left(sequence);
   }
 
   /** Gives the slot of a sequence that has left the running list back. Idempotent. */

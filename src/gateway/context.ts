@@ -8,7 +8,7 @@ import type { SourceRules } from './access.ts';
 import type { ServedLimits } from './api/index.ts';
 import type { KeyEntry, KeyRing } from './auth.ts';
 import type { EngineLink } from './engine-link.ts';
-import type { AdmissionBook } from './limits/admission-book.ts';
+import type { KeyShares } from './limits/key-shares.ts';
 import type { KeyLimits } from './limits/rate-limit.ts';
 import type { SaltTable } from './limits/salts.ts';
 import type { RequestNames } from './request-names.ts';
@@ -23,7 +23,7 @@ export interface GatewayContext {
   readonly served: ServedLimits;
   readonly keys: KeyRing;
   readonly keyLimits: KeyLimits;
-  readonly book: AdmissionBook;
+  readonly shares: KeyShares;
   readonly salts: SaltTable;
   readonly names: RequestNames;
   readonly metricsPage: MetricsPage;

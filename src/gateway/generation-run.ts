@@ -49,6 +49,7 @@ export interface GenerationPlan {
   /** Per prompt: where a simulated model ends by itself; Infinity = only at the maximum. */
   readonly impliedOutputTokens: readonly number[];
   readonly cacheSalt: number;
+  readonly tenant: number;
   readonly timeoutMs: number | null;
   /** Log-probabilities that the engine is asked for: alternatives per output token and per prompt token; null = none. */
   readonly logprobs: number | null;
@@ -124,6 +125,7 @@ export class GenerationRun {
             outputTokensMax: this.plan.outputTokensMax[index]!,
             sampling,
             cacheSalt: this.plan.cacheSalt,
+            tenant: this.plan.tenant,
             timeoutNs: this.plan.timeoutMs === null ? Number.POSITIVE_INFINITY : this.plan.timeoutMs * 1e6,
             impliedOutputTokens: this.plan.impliedOutputTokens[index]!,
           },

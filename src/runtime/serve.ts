@@ -1,11 +1,12 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
+import { unlimitedKeys } from '../config/load-serve.ts';
 import { isLoopback } from '../config/loopback.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { KeyRing } from '../gateway/auth.ts';
 import type { GatewayContext } from '../gateway/context.ts';
-import { AdmissionBook } from '../gateway/limits/admission-book.ts';
+import { engineQueueMax, KeyShares } from '../gateway/limits/key-shares.ts';
 import { logOptions } from '../gateway/limits/log-options.ts';
 import { KeyLimits } from '../gateway/limits/rate-limit.ts';
 import { SaltTable } from '../gateway/limits/salts.ts';
@@ -103,6 +104,8 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     await stop.now();
     throw error;
   }
+  const unlimited = unlimitedKeys(config);
+  if (unlimited !== null) log.warn({}, unlimited);
   const url = urlOf(app, config.host);
   return { url, tokenizer: tokenizer.name, closed: stop.closed, stop: stop.drained, link, metricsPage: page, tracing };
 }
@@ -145,7 +148,7 @@ function engineLink(
         ...run.engine,
         fastForward: false,
         eosTokenIds: tokenizer.eosTokenIds,
-        waitingMax: config.limits.waitingMax + run.engine.sequencesMax,
+        waitingMax: engineQueueMax(config.limits.waitingMax + run.engine.sequencesMax, config.keys.length),
       },
       model: run.model,
       device: run.device,
@@ -201,7 +204,7 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
     },
     keys: new KeyRing(config.keys),
     keyLimits: new KeyLimits(config.keys, limits.perKey),
-    book: new AdmissionBook(config.admission),
+    shares: new KeyShares(config.admission, config.limits.fairKeys),
     salts: new SaltTable(config.keys.length),
     nowMs: () => wallNs() / 1e6,
     epochSeconds,

@@ -59,6 +59,15 @@ describe('twinfer doctor', () => {
     expect(findings.get('recording')).toMatchObject({ verdict: 'fail', advice: 'make its folder, or choose another' });
     expect(findings.get('collector')).toMatchObject({ verdict: 'warn', found: '127.0.0.1:9: ECONNREFUSED' });
     expect(findings.get('keys')).toMatchObject({ verdict: 'ok' });
+    expect(findings.has('key limits')).toBe(false);
     expect(JSON.stringify([...findings])).not.toContain('secret');
+  });
+
+  it('finds keys without limits on an address that others can reach', async () => {
+    vi.stubEnv('TWINFER_API_KEYS', 'secret');
+    const { code, findings } = await doctor('{port: 0, host: 0.0.0.0}');
+    expect(code).toBe(0);
+    expect(findings.get('key limits')).toMatchObject({ verdict: 'warn', found: '1 of 1 keys have no limits (env-1)' });
+    expect(findings.get('key limits')!.advice).toContain('limits.per_key');
   });
 });

@@ -115,6 +115,34 @@ describe('twinfer serve', () => {
     expect(stdout + stderr).not.toContain('plain-text-key');
   });
 
+  it('sets the limits of all keys by one flag, and says so where keys have none on an address that others reach', async () => {
+    vi.stubEnv('TWINFER_API_KEYS', 'one,two');
+    vi.stubEnv('TWINFER_ADMIN_KEYS', 'three');
+    const shared = ['--host', '0.0.0.0'];
+    const open = await serving(shared);
+    expect(open.stderr).toMatch(
+      /^warning: 2 of 3 keys have no limits \(env-1, env-2\): limits\.per_key or --key-limits /,
+    );
+    expect((await serving([])).stderr).toBe('');
+    const limited = await serving([...shared, '--key-limits', 'requests_per_minute=600,max_concurrency=32']);
+    expect(limited.stderr).toBe('');
+    expect(limited.config!.limits.perKey).toEqual({
+      requestsPerMinute: 600,
+      tokensPerMinute: null,
+      concurrencyMax: 32,
+    });
+    const file = join(folder, 'limits.yaml');
+    writeFileSync(file, 'limits: { per_key: { tokens_per_minute: 100000 } }\n');
+    expect((await serving([...shared, file])).stderr).toBe('');
+    vi.unstubAllEnvs();
+    writeFileSync(file, 'auth: { allow_open: true }\n');
+    expect((await serving([...shared, file])).stderr).toMatch(/^warning: clients without a key have no limits: /);
+    for (const wrong of ['', 'rpm=5', 'max_concurrency=0', 'max_concurrency=1.5', 'max_concurrency=1,']) {
+      const { code, stderr } = await serving(['--key-limits', wrong]);
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/--key-limits: .* expected: NAME=NUMBER/)]);
+    }
+  });
+
   it('drains on the first signal and leaves the second to end the process', async () => {
     let second: string | null = null;
     const { code, server, signals } = await serving([], (running, sent) => {

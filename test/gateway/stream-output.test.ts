@@ -26,6 +26,7 @@ async function answerOf(
     outputTokensMax: [10],
     impliedOutputTokens: [10],
     cacheSalt: 0,
+    tenant: 0,
     timeoutMs: null,
     logprobs: null,
     promptLogprobs: null,

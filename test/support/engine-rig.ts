@@ -62,6 +62,7 @@ export interface RequestSpec {
   readonly cacheSalt?: number;
   readonly deadlineNs?: number;
   readonly impliedOutputTokens?: number;
+  readonly tenant?: number;
 }
 
 /** What became of a sequence, as its sink and the engine's listeners heard it. */
@@ -147,6 +148,7 @@ export class EngineRig implements EngineEvents {
       sampling: { ...GREEDY, ...spec.sampling },
       priority: spec.priority ?? 0,
       cacheSalt: spec.cacheSalt ?? 0,
+      tenant: spec.tenant ?? 0,
       timeoutNs: (spec.deadlineNs ?? Number.POSITIVE_INFINITY) - nowNs,
       impliedOutputTokens: spec.impliedOutputTokens ?? Number.POSITIVE_INFINITY,
     });

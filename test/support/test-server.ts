@@ -132,6 +132,7 @@ export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfi
       drainTimeoutMs: 5000,
       tokenizerQueueMax: 1000,
       perKey: { requestsPerMinute: null, tokensPerMinute: null, concurrencyMax: null },
+      fairKeys: true,
       ...limits,
     },
     admission: { ...ADMISSION, ...admission },

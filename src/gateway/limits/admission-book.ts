@@ -8,6 +8,10 @@ export interface EngineLoad {
   readonly running: number;
   /** Running at most. */
   readonly sequencesMax: number;
+  /** Sequences that wait and that a newcomer goes before; not in `waiting`. */
+  readonly behind?: number;
+  /** Part of the service that goes to the clients of this book, up to 1. */
+  readonly share?: number;
 }
 
 /**
@@ -51,15 +55,21 @@ export class AdmissionBook {
   private readonly options: AdmissionConfig;
   private readonly rate: ServiceRate;
   private readonly bookings = new SlotBookings();
-  /** Requests wait at least until then, as far as the last arrival could see. */
-  private busyUntilMs = Number.NEGATIVE_INFINITY;
+  private readonly slotsLeft: () => number;
+  private share = 1;
   private pressed = false;
   private runningPeak = 0;
   private stuckSinceMs: number | null = null;
 
-  constructor(options: AdmissionConfig) {
+  /** Books of several clients share the measured rate; `slotsLeft`: how many slots this one may still book. */
+  constructor(
+    options: AdmissionConfig,
+    rate: ServiceRate = new ServiceRate(options.concurrency, options.predictedRequestMs),
+    slotsLeft: () => number = () => options.bookingsMax - this.bookings.count,
+  ) {
     this.options = options;
-    this.rate = new ServiceRate(options.concurrency, options.predictedRequestMs);
+    this.rate = rate;
+    this.slotsLeft = slotsLeft;
   }
 
   get waitingMax(): number {
@@ -89,7 +99,8 @@ export class AdmissionBook {
   arrive(nowMs: number, fingerprint: number, isRetry: boolean | null, load: EngineLoad, sequences = 1): Admission {
     this.bookings.advance(nowMs);
     const waiting = this.waitingAhead(nowMs, load);
-    this.busyUntilMs = nowMs + Math.max(0, waiting) / this.rate.sequencesPerMs;
+    this.rate.waiting(nowMs, waiting + (load.behind ?? 0));
+    this.share = load.share ?? 1;
     this.pressed = this.excess(waiting, sequences, LOW_SHARE * this.newcomersMax) > 0;
     if (sequences > this.options.waitingMax + load.sequencesMax) return BOOKED_OUT;
     const slot = isRetry === false ? null : this.slotOf(nowMs, fingerprint, isRetry === true);
@@ -114,7 +125,7 @@ export class AdmissionBook {
 
   /** A request of so many sequences that was admitted has ended, in whatever way. */
   completed(nowMs: number, sequences = 1): void {
-    this.rate.completed(nowMs, sequences, nowMs < this.busyUntilMs);
+    this.rate.completed(nowMs, sequences);
   }
 
   /** A request that was refused before fingerprints were wanted left 0: one that says it is a second try may have that slot. */
@@ -126,7 +137,7 @@ export class AdmissionBook {
 
   private book(nowMs: number, fingerprint: number, waiting: number, sequences: number): Admission {
     const { bookings } = this;
-    if (bookings.count >= this.options.bookingsMax) return BOOKED_OUT;
+    if (this.slotsLeft() <= 0) return BOOKED_OUT;
     const excess = this.excess(waiting + bookings.sequences, sequences, this.newcomersMax);
     const behindLastMs = bookings.lastDueMs + sequences / this.paceMs;
     const dueMs = Math.max(nowMs + RETRY_MIN_MS, nowMs + excess / this.paceMs, behindLastMs);
@@ -136,7 +147,7 @@ export class AdmissionBook {
   }
 
   private get paceMs(): number {
-    return PACE * this.rate.sequencesPerMs;
+    return PACE * this.share * this.rate.sequencesPerMs;
   }
 
   /** Sequences that may wait. */

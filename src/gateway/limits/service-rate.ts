@@ -20,6 +20,8 @@ export class ServiceRate {
   private rememberedMs: number;
   private windowFrom: number | null = null;
   private completions = 0;
+  /** Requests wait at least until then, as far as the last arrival could see. */
+  private busyUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(concurrency: number, predictedRequestMs: number) {
     this.rememberedMs = (PRIOR_COMPLETIONS * predictedRequestMs) / concurrency;
@@ -30,9 +32,14 @@ export class ServiceRate {
     return this.remembered / this.rememberedMs;
   }
 
-  /** So many sequences ended at `nowMs`; `busy` = requests waited meanwhile. */
-  completed(nowMs: number, sequences: number, busy: boolean): void {
-    if (!busy) {
+  /** At `nowMs` this many sequences wait. */
+  waiting(nowMs: number, sequences: number): void {
+    this.busyUntilMs = nowMs + Math.max(0, sequences) / this.sequencesPerMs;
+  }
+
+  /** This many sequences ended at `nowMs`. */
+  completed(nowMs: number, sequences: number): void {
+    if (nowMs >= this.busyUntilMs) {
       this.windowFrom = null;
       return;
     }

@@ -23,7 +23,6 @@ import {
   GenerationRun,
   type Usage,
 } from '../generation-run.ts';
-import type { EngineLoad } from '../limits/admission-book.ts';
 import { bodyFingerprint, retryMark } from '../limits/fingerprint.ts';
 import type { Permit } from '../limits/rate-limit.ts';
 import { outputTokensWithin } from '../limits/request-budget.ts';
@@ -56,8 +55,6 @@ class Generation {
   private readonly context: GatewayContext;
   private readonly calls: LiveCalls;
   private nextRequestId = 1;
-  /** Sequences of calls that are being answered. */
-  private sequences = 0;
   private readonly unknownFields = new Set<string>();
 
   constructor(context: GatewayContext, calls: LiveCalls) {
@@ -144,9 +141,8 @@ class Generation {
         this.calls.remove(identity.id, run);
         this.calls.remove(request.id, run);
         socket.off('close', cutOff);
-        this.sequences -= sequences;
         if (call.stream) context.metrics.streamClosed();
-        context.book.completed(context.nowMs(), sequences);
+        context.shares.completed(request.key, sequences, context.nowMs());
         trace?.ran(plan, run, usage, identity);
         ended(outcome, usage);
       },
@@ -156,7 +152,7 @@ class Generation {
     // Of the connection, not of the response: one that waits behind another on its connection is told nothing.
     socket.setMaxListeners(0);
     socket.once('close', cutOff);
-    this.sequences += sequences;
+    context.shares.entered(request.key, sequences);
     if (call.stream) context.metrics.streamOpened();
     // The client may have left while its prompt was tokenised.
     if (socket.destroyed) cutOff();
@@ -197,6 +193,7 @@ class Generation {
         call.outputTokensMax === null ? outputTokensMax.map((max) => Math.min(max, room)) : outputTokensMax,
       impliedOutputTokens,
       cacheSalt: context.salts.intern(request.key?.name ?? null, call.cacheSalt),
+      tenant: context.shares.tenantOf(request.key),
       timeoutMs: timeoutOf(request, context.settings.generationTimeoutMs),
       logprobs: reported === null ? null : Math.max(1, reported),
       // The token itself comes first among the alternatives: at least that one is asked for.
@@ -213,27 +210,26 @@ class Generation {
 
   /** Room in the queue, or when there will be. */
   private enter(request: FastifyRequest, plan: GenerationPlan): void {
-    const { book, nowMs } = this.context;
-    const load = this.load();
-    const isRetry = retryMark(request.headers['x-stainless-retry-count']);
+    const { shares, nowMs, link, settings } = this.context;
     const named = request.headers['idempotency-key'] ?? request.headers['x-request-id'];
     const name = typeof named === 'string' ? named : null;
-    const fingerprint = book.wantsFingerprint ? bodyFingerprint(request.key?.name ?? null, request.body, name) : 0;
-    const admission = book.arrive(nowMs(), fingerprint, isRetry, load, plan.prompts.length * plan.call.sampling.n);
+    const admission = shares.arrive({
+      key: request.key,
+      nowMs: nowMs(),
+      sequences: plan.prompts.length * plan.call.sampling.n,
+      running: link.status.runningSequences,
+      sequencesMax: settings.sequencesMax,
+      isRetry: retryMark(request.headers['x-stainless-retry-count']),
+      fingerprint: () => bodyFingerprint(request.key?.name ?? null, request.body, name),
+    });
     if (admission.admitted) return;
-    if (admission.status === 429) throw queueFull(load.waiting, book.waitingMax, admission.retryAfterMs);
+    if (admission.status === 'share') throw rateLimited(admission.message, admission.retryAfterMs);
+    if (admission.status === 429) throw queueFull(admission.waiting, shares.waitingMax, admission.retryAfterMs);
     throw overloaded(
       'overloaded',
       'the server is overloaded for longer than a client should wait',
       admission.retryAfterMs,
     );
-  }
-
-  /** What the engine has, and what is on its way to it. */
-  private load(): EngineLoad {
-    const { link, settings } = this.context;
-    const running = link.status.runningSequences;
-    return { running, waiting: Math.max(0, this.sequences - running), sequencesMax: settings.sequencesMax };
   }
 
   /** The log gets the number of names that are new, never the names: a client may have written anything there. */

@@ -175,7 +175,7 @@ function heads(engine: Engine, nowNs: number): WaitingHead[] {
 
 function headsOf(
   engine: Engine,
-  queue: WaitingQueue,
+  queue: Pick<WaitingQueue, 'size' | 'takeInOrder'>,
   name: 'waiting' | 'swapped',
   reason: WaitReason | null,
   nowNs: number,

@@ -197,7 +197,7 @@ export class SpanRecorder implements EngineEvents {
     this.inPrefill[slot] = 0;
   }
 
-  private ahead(queue: WaitingQueue, sequence: Sequence): number {
+  private ahead(queue: Pick<WaitingQueue, 'size' | 'takeInOrder'>, sequence: Sequence): number {
     const found = queue.takeInOrder(POSITIONS_LOOKED_AT, this.scratch);
     for (let i = 0; i < found; i++) if (this.scratch[i] === sequence) return i;
     return queue.size - 1;

@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { dirname, resolve } from 'node:path';
+import { unlimitedKeys } from '../../config/load-serve.ts';
 import { isLoopback } from '../../config/loopback.ts';
 import type { ServeConfig } from '../../config/serve-config.ts';
 import { collectorAddress } from '../../config/tracing-config.ts';
@@ -17,6 +18,7 @@ export async function serverChecks(config: ServeConfig): Promise<Finding[]> {
     await portCheck(config),
     keyCheck(config),
     ...hostCheck(config),
+    ...keyLimitChecks(config),
     tokenizerCheck(config),
     ...fileChecks(config),
     ...(config.tracing === null ? [] : [await collectorCheck(collectorAddress(config.tracing))]),
@@ -51,6 +53,13 @@ function hostCheck({ host, allowedHosts }: ServeConfig): Finding[] {
   if (allowedHosts.length === 0 || isLoopback(host)) return [];
   const advice = 'remove it, or listen on a loopback address: on others every Host is answered';
   return [finding('allowed_hosts', 'warn', `has no effect on ${host}`, advice)];
+}
+
+function keyLimitChecks(config: ServeConfig): Finding[] {
+  const unlimited = unlimitedKeys(config);
+  if (unlimited === null) return [];
+  const [found, advice] = unlimited.split(': ', 2);
+  return [finding('key limits', 'warn', found!, advice)];
 }
 
 function tokenizerCheck({ modelFolder }: ServeConfig): Finding {
