@@ -192,6 +192,14 @@ const PLANTED_IN_LAYERS: readonly (readonly [what: string, path: string, text: s
     'const t = process.hrtime.bigint();',
     /process\.hrtime is banned here/,
   ],
+  [
+    'the gateway arms a bare timer',
+    'src/gateway/a.ts',
+    'setInterval(f, 1000);',
+    /setInterval is banned here: Guard\.every/,
+  ],
+  ['the runtime arms one for later', 'src/runtime/serving/a.ts', 'const t = setTimeout(f, 1);', /ends the server/],
+  ['it imports one', 'src/runtime/a.ts', `import { setImmediate as soon } from 'node:timers';`, /ends the server/],
   ['the gateway composes', 'src/gateway/a.ts', `import { run } from '../runtime/run.ts';`, /may not import runtime/],
   [
     'the runtime reads the time beside its clock',
@@ -259,6 +267,11 @@ const INNOCENT: readonly (readonly [what: string, path: string, text: string])[]
   ['the clock file', 'src/runtime/system-clock.ts', 'const t = performance.now();'],
   ['the environment in the configuration', 'src/config/a.ts', 'const v = process.env;'],
   ['data of the own layer', 'src/backends/simulated/a.ts', `import p from './profiles/p.json' with { type: 'json' };`],
+  [
+    'a pause that nothing of ours runs in',
+    'src/runtime/a.ts',
+    `import * as timers from 'node:timers/promises';\nawait timers.setTimeout(5);`,
+  ],
   ['the arguments of the command line', 'src/cli/main.ts', 'main(process.argv);'],
 ];
 

@@ -289,6 +289,8 @@ function limitsOf({ value }: LoadedServe, overrides: ServeOverrides, run: RunSpe
       generationTimeoutMs: generationTimeoutMs === 0 ? null : generationTimeoutMs,
       streamBufferBytesMax: sizeBytes(limits.stream_buffer),
       connectionsMax: limits.max_connections,
+      connectionsPerAddressMax: limits.max_connections_per_address ?? null,
+      pipelinedMax: limits.max_pipelined_requests,
     },
   };
 }

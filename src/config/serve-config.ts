@@ -61,6 +61,10 @@ export interface HttpConfig {
   readonly generationTimeoutMs: number | null;
   readonly streamBufferBytesMax: number;
   readonly connectionsMax: number;
+  /** null = none. */
+  readonly connectionsPerAddressMax: number | null;
+  /** Requests of one connection that may wait for the one before them. */
+  readonly pipelinedMax: number;
 }
 
 /** How the engine's thread is watched, ms. */

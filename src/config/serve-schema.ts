@@ -55,7 +55,21 @@ const limitsSchema = z
     ).default('60s'),
     max_bookings: integer(1, 1e6, 'Refused clients that are remembered until they come back').default(65_536),
     expected_request: duration('Length of a request on a full engine, until it has been measured').default('5s'),
-    max_connections: integer(1, 1e6, 'Connections at the same time').default(4096),
+    max_connections: integer(
+      1,
+      1e6,
+      'Connections at the same time; lowered at the start to what the limit of open files leaves room for',
+    ).default(4096),
+    max_connections_per_address: integer(
+      1,
+      1e6,
+      'Connections of one client address (IPv6: network of 64 bits); without it no limit. Behind a proxy all clients have its address',
+    ).optional(),
+    max_pipelined_requests: integer(
+      0,
+      1000,
+      'Requests that may wait on one connection for the one before them to be answered',
+    ).default(16),
     stream_buffer: size('Unread bytes of a stream above which its reader is cut off').default('1MiB'),
     drain_timeout: duration('Time that running requests get when the server goes down').default('30s'),
     per_key: z.strictObject(keyLimitFields).describe('Limits of every key').default({}),

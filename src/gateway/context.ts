@@ -8,6 +8,7 @@ import type { SourceRules } from './access.ts';
 import type { ServedLimits } from './api/index.ts';
 import type { KeyEntry, KeyRing } from './auth.ts';
 import type { EngineLink } from './engine-link.ts';
+import type { Guard } from './guard.ts';
 import type { KeyShares } from './limits/key-shares.ts';
 import type { KeyLimits } from './limits/rate-limit.ts';
 import type { SaltTable } from './limits/salts.ts';
@@ -34,6 +35,7 @@ export interface GatewayContext {
   /** null while nobody wants traces. */
   readonly tracing: RequestTracing | null;
   readonly log: FastifyBaseLogger;
+  readonly guard: Guard;
   /** Log lines that could not be written (a full disk, a reader that is gone), since the start. */
   readonly logLinesDropped: () => number;
   readonly nowMs: () => number;
@@ -59,6 +61,9 @@ export interface GatewaySettings extends SourceRules {
   readonly generationTimeoutMs: number | null;
   readonly streamBufferBytesMax: number;
   readonly connectionsMax: number;
+  /** null = none. */
+  readonly connectionsPerAddressMax: number | null;
+  readonly pipelinedMax: number;
   /** Work waits and no step has ended for so long: /health says 503. */
   readonly stallMs: number;
   readonly vllmAliases: boolean;

@@ -30,6 +30,8 @@ export interface EngineSink {
   finished(index: number, reason: FinishReason, detail: FinishDetail): void;
   /** All calls of one step have been made; `stepEndNs`: wall time at which the engine had the step's tokens. */
   stepEnd(stepEndNs: number): void;
+  /** One of these calls threw: the request ends as an error of the server, and no call follows but `stepEnd`. */
+  failed(): void;
 }
 
 export interface FinishDetail {

@@ -205,6 +205,12 @@ export class GenerationRun {
     this.output.flush(stepEndNs);
   }
 
+  /** The answer could not be written. */
+  broken(): void {
+    if (this.ended) return;
+    this.fail(serverError('internal_error', 'the server failed while it wrote the answer'), 'error');
+  }
+
   private close(choice: Choice, reason: FinishReason): void {
     choice.finishReason = this.plan.call.outputTokensMax === 0 ? 'length' : reason;
     this.output.finished(choice);
@@ -259,6 +265,10 @@ class PromptSink implements EngineSink {
 
   stepEnd(stepEndNs: number): void {
     this.run.flush(stepEndNs);
+  }
+
+  failed(): void {
+    this.run.broken();
   }
 }
 

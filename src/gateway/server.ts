@@ -20,6 +20,7 @@ import {
   serverError,
   unsupportedMediaType,
 } from './api/index.ts';
+import { Connections } from './connections.ts';
 import type { GatewayContext } from './context.ts';
 import { errorOfFramework, PATH_PART_CHARACTERS_MAX, refuseConnection, refuseInHttp } from './framework-errors.ts';
 import { loggedId } from './limits/log-options.ts';
@@ -71,13 +72,13 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
     },
   });
   refuseInHttp(app.server);
-  app.server.maxConnections = settings.connectionsMax;
   app.decorateRequest('key', null);
   app.decorateRequest('trace', null);
   const { keysMax, numbersMax } = context.served;
   jsonBodies(app, { depthMax: settings.bodyDepthMax, keysMax, numbersMax });
   requireAccess(app);
   await admission(app, context);
+  new Connections(settings, context).attach(app);
   app.setErrorHandler((error: FastifyError | ApiError, request, reply) => answerError(context, error, request, reply));
   app.setNotFoundHandler((request, reply) => {
     throw missing(app, request, reply);

@@ -16,6 +16,33 @@ export const REFUSAL_REASONS = [
   'other',
 ] as const;
 
+/** What runs by timers and messages in the serving process; see `Guard`. */
+export const CALLBACK_SOURCES = [
+  'event_loop',
+  'sample',
+  'alerts',
+  'dashboard',
+  'recording',
+  'stall_report',
+  'engine_watch',
+  'engine_restart',
+  'engine_commands',
+  'engine_message',
+  'engine_reports',
+  'engine_sample',
+  'trace_recording',
+  'span_export',
+  'shutdown',
+  'log_retry',
+  'debug_timeout',
+  'connections',
+] as const;
+export type CallbackSource = (typeof CALLBACK_SOURCES)[number];
+
+/** Why the server closed a connection: to make room, because all are busy, or because its address has too many. */
+export const CONNECTION_CLOSURES = ['idle', 'full', 'address'] as const;
+export type ConnectionClosure = (typeof CONNECTION_CLOSURES)[number];
+
 /** HTTP side: requests, streams, the event loop, the engine seen from outside. */
 export const GATEWAY_METRICS = [
   {
@@ -89,6 +116,29 @@ export const GATEWAY_METRICS = [
     unit: 'tokens',
     writer: 'gateway',
     help: 'Output tokens handed to answers',
+  },
+  {
+    name: 'gateway_open_connections',
+    type: 'gauge',
+    unit: 'connections',
+    writer: 'gateway',
+    help: 'Client connections that are open, idle ones included',
+  },
+  {
+    name: 'gateway_connections_closed_total',
+    type: 'counter',
+    unit: 'connections',
+    writer: 'gateway',
+    help: 'Connections that the server closed near its limits: idle ones to make room, new ones when all were busy, those of an address with too many',
+    labels: [{ name: 'reason', values: CONNECTION_CLOSURES }],
+  },
+  {
+    name: 'gateway_callback_failures_total',
+    type: 'counter',
+    unit: 'failures',
+    writer: 'gateway',
+    help: 'Exceptions in timers and other callbacks that no request waits for; the log has the first of each kind',
+    labels: [{ name: 'source', values: CALLBACK_SOURCES }],
   },
   {
     name: 'tokenizer_queue_size',

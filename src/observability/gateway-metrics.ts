@@ -1,5 +1,5 @@
 import type { FinishReason } from '../core/index.ts';
-import { REFUSAL_REASONS } from './catalogue-gateway.ts';
+import { type CallbackSource, type ConnectionClosure, REFUSAL_REASONS } from './catalogue-gateway.ts';
 import type { MetricsPage } from './metrics-page.ts';
 import type { PageHistogram } from './page-histogram.ts';
 
@@ -78,6 +78,7 @@ export class GatewayMetrics {
   private readonly reasonCells: ReadonlyMap<string, number>;
   private readonly tokensCell: number;
   private readonly streamsCell: number;
+  private readonly connectionsCell: number;
   private readonly callCells: Readonly<Record<CallKind, number>>;
   private readonly durations: PageHistogram;
   private readonly firstTokens: PageHistogram;
@@ -102,6 +103,7 @@ export class GatewayMetrics {
     );
     this.tokensCell = page.cell('gateway_tokens_total');
     this.streamsCell = page.cell('gateway_active_streams');
+    this.connectionsCell = page.cell('gateway_open_connections');
     const calls = (kind: CallKind) => page.cell('gateway_calls_total', kind);
     this.callCells = { chat: calls('chat'), completion: calls('completion'), generate: calls('generate') };
     this.durations = page.histogram('gateway_request_duration_seconds');
@@ -145,6 +147,19 @@ export class GatewayMetrics {
 
   streamClosed(): void {
     this.cells[this.streamsCell]!--;
+  }
+
+  connectionsOpen(count: number): void {
+    this.cells[this.connectionsCell] = count;
+  }
+
+  connectionClosed(reason: ConnectionClosure): void {
+    this.cells[this.page.cell('gateway_connections_closed_total', reason)]!++;
+  }
+
+  /** A timer or another callback that no request waits for has thrown. */
+  callbackFailed(source: CallbackSource): void {
+    this.cells[this.page.cell('gateway_callback_failures_total', source)]!++;
   }
 
   /** A timer of the event loop ran so much later than asked for, `count` times. */

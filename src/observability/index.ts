@@ -2,6 +2,7 @@ export * from './audit/block-audit.ts';
 export * from './audit/block-ledger.ts';
 export * from './audit/leak-report.ts';
 export * from './catalogue.ts';
+export { CALLBACK_SOURCES, type CallbackSource, type ConnectionClosure } from './catalogue-gateway.ts';
 export * from './diagnosis/diagnose.ts';
 export * from './diagnosis/diagnosis-text.ts';
 export * from './engine-metrics.ts';

@@ -3,6 +3,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as timers from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { BACKFILLED } from '../observability/alerts/index.ts';
 import type { MetricsHistory } from '../observability/index.ts';
@@ -184,7 +185,7 @@ async function writeOpenMetrics(path: string, history: MetricsHistory, options: 
       writeSync(file, text);
       text = '';
       // Lets signals and the terminal in.
-      await new Promise((resolve) => setImmediate(resolve));
+      await timers.setImmediate();
     }
     writeSync(file, text);
   } finally {
@@ -238,7 +239,7 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     // Nobody listens yet.
   }
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await timers.setTimeout(50);
   return false;
 }
 

@@ -1,3 +1,4 @@
+import * as timers from 'node:timers/promises';
 import type { TraceWorkload } from '../../replay/open-trace.ts';
 import { assembleEngine, openBackend } from '../backends/open-backend.ts';
 import type { HostFaults } from '../backends/simulated/index.ts';
@@ -121,7 +122,7 @@ async function drive(run: Drive): Promise<void> {
       traceReadRatio: isTrace(workload) ? workload.bytesRead / workload.bytesTotal : null,
     });
     // Lets the terminal draw and signals in.
-    await new Promise((resolve) => setImmediate(resolve));
+    await timers.setImmediate();
   };
   for (;;) {
     const next = workload.next();

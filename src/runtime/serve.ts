@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net';
+import * as timers from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
 import { unlimitedKeys } from '../config/load-serve.ts';
@@ -6,6 +7,7 @@ import { isLoopback } from '../config/loopback.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { KeyRing } from '../gateway/auth.ts';
 import type { GatewayContext } from '../gateway/context.ts';
+import { type CallbackFailure, Guard } from '../gateway/guard.ts';
 import { engineQueueMax, KeyShares } from '../gateway/limits/key-shares.ts';
 import { logOptions } from '../gateway/limits/log-options.ts';
 import { KeyLimits } from '../gateway/limits/rate-limit.ts';
@@ -25,6 +27,7 @@ import { EngineThreadLink } from './serving/engine-thread-link.ts';
 import { sampleGateway } from './serving/gateway-sampler.ts';
 import { liveDashboard } from './serving/live-dashboard.ts';
 import { LiveRecording } from './serving/live-recording.ts';
+import { addressToListenOn, connectionRoom } from './serving/open-files.ts';
 import { epochSeconds, steadyEpochSeconds, wallNs } from './system-clock.ts';
 import { timingSource } from './timing-source.ts';
 import { TokenizerPool } from './tokenizer-pool.ts';
@@ -49,14 +52,20 @@ export interface Serving {
  * Starts engine thread, tokenizer pool and HTTP server; resolves when requests are taken. Throws what is wrong with the configuration's
  * files, and the system's error when the address is taken.
  */
-export async function startServing(config: ServeConfig): Promise<Serving> {
+export async function startServing(config: ServeConfig, makeGuard: MakeGuard = newGuard): Promise<Serving> {
   const tokenizer = openTokenizer(config.modelFolder);
   const page = createMetricsPage();
-  const destination = logDestination(config.logFile);
+  const metrics = new GatewayMetrics(page);
+  const guard = makeGuard(
+    (failure) => logFailure(log, failure),
+    (source) => metrics.callbackFailed(source),
+  );
+  const destination = logDestination(config.logFile, guard);
   const log = pino(logOptions(config.logLevel), destination);
-  const tracing = await tracingOf(config, page, log);
+  const common = { page, log, guard };
+  const tracing = await tracingOf(config, common);
   const names = new RequestNames();
-  const link = engineLink(config, tokenizer, page, log, tracing, names);
+  const link = engineLink(config, tokenizer, common, tracing, names);
   const recording = await openRecording(config, page, log);
   await link.start();
   const { modelFolder, tokenizerThreads, limits } = config;
@@ -68,38 +77,26 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
     tokenizer,
     pool,
     names,
-    page,
+    ...common,
+    metrics,
     tracing: tracing?.requests ?? null,
-    log,
+    connectionsMax: connectionsThatFit(config, log),
     logLinesDropped: () => destination.linesDropped,
   });
   const app = await createServer(context);
-  const stalls = new StallReporter(link, config.watchdog.stallMs, log, names);
-  const stopSampling = sampleGateway(context.metrics, {
-    nowMs: context.nowMs,
-    tokenizerQueue: () => pool.queueLength,
-    engineRestarts: () => link.restarts,
-    stalledMs: () => link.stalledMs,
-    sampled: () => {
-      const nowSeconds = steadyEpochSeconds();
-      alerts.tick(nowSeconds);
-      context.dashboard.feed.tick(nowSeconds);
-      void recording?.tick(nowSeconds);
-      stalls.look();
-    },
-  });
-  app.addHook('onClose', async () => {
-    stopSampling();
-    await recording?.close(steadyEpochSeconds());
+  startSampling(app, context, {
+    alerts,
+    recording,
+    stalls: new StallReporter(link, config.watchdog.stallMs, log, names, guard),
   });
   const close = async () => {
     await pool.close();
     // Behind everything that may still end a trace.
     await tracing?.close();
   };
-  const stop = stopper(app, link, close, limits.drainTimeoutMs, log);
+  const stop = stopper(app, link, close, limits.drainTimeoutMs, common);
   try {
-    await app.listen({ host: config.host, port: config.port });
+    await app.listen({ host: await addressToListenOn(config.host), port: config.port });
   } catch (error) {
     await stop.now();
     throw error;
@@ -108,6 +105,46 @@ export async function startServing(config: ServeConfig): Promise<Serving> {
   if (unlimited !== null) log.warn({}, unlimited);
   const url = urlOf(app, config.host);
   return { url, tokenizer: tokenizer.name, closed: stop.closed, stop: stop.drained, link, metricsPage: page, tracing };
+}
+
+function connectionsThatFit(config: ServeConfig, log: Logger): number {
+  const { openFilesMax, filesReserved, connectionsMax } = connectionRoom(config);
+  const fields = { open_files_limit: openFilesMax, files_reserved: filesReserved };
+  if (connectionsMax < config.http.connectionsMax)
+    log.warn(
+      { ...fields, max_connections: config.http.connectionsMax, connections: connectionsMax },
+      'limits.max_connections is lowered to what the limit of open files leaves room for',
+    );
+  return connectionsMax;
+}
+
+interface Watchers {
+  readonly alerts: AlertWatch;
+  readonly recording: LiveRecording | null;
+  readonly stalls: StallReporter;
+}
+
+/** What looks at the metrics once a second, until the server closes. */
+function startSampling(app: FastifyInstance, context: GatewayContext, { alerts, recording, stalls }: Watchers): void {
+  const { guard, link, pool, dashboard } = context;
+  const stop = sampleGateway(context.metrics, {
+    nowMs: context.nowMs,
+    guard,
+    tokenizerQueue: () => pool.queueLength,
+    engineRestarts: () => link.restarts,
+    stalledMs: () => link.stalledMs,
+    sampled: () => {
+      const nowSeconds = steadyEpochSeconds();
+      guard.run('alerts', () => alerts.tick(nowSeconds));
+      guard.run('dashboard', () => dashboard.feed.tick(nowSeconds));
+      guard.run('recording', () => recording?.tick(nowSeconds));
+      guard.run('stall_report', () => stalls.look());
+    },
+  });
+  app.addHook('onClose', async () => {
+    stop();
+    await recording?.close(steadyEpochSeconds());
+  });
 }
 
 function urlOf(app: FastifyInstance, host: string): string {
@@ -122,21 +159,35 @@ async function openRecording(config: ServeConfig, page: MetricsPage, log: Logger
   return await LiveRecording.open({ ...config.record, page, report });
 }
 
-async function tracingOf(config: ServeConfig, page: MetricsPage, log: Logger): Promise<Tracing | null> {
+/** What most parts of a server are made with. */
+interface Common {
+  readonly page: MetricsPage;
+  readonly log: Logger;
+  readonly guard: Guard;
+}
+
+/** Tests give one whose callbacks fail. */
+export type MakeGuard = (...parts: ConstructorParameters<typeof Guard>) => Guard;
+const newGuard: MakeGuard = (...parts) => new Guard(...parts);
+
+function logFailure(log: Logger, { source, error, count }: CallbackFailure): void {
+  log.error({ source, err: error, count }, 'a callback failed (said at the 1st, 10th, 100th, ... time)');
+}
+
+async function tracingOf(config: ServeConfig, common: Common): Promise<Tracing | null> {
   if (config.tracing === null) return null;
   // A server without traces does not load what they need.
   const { startTracing } = await import('./tracing/start-tracing.ts');
   const { backend, run } = config;
   const { tensorParallel } = run;
   const model = config.modelNames[0]!;
-  return startTracing(config.tracing, { page, log, model, backend, tensorParallel, version: packageVersion() });
+  return startTracing(config.tracing, { ...common, model, backend, tensorParallel, version: packageVersion() });
 }
 
 function engineLink(
   config: ServeConfig,
   tokenizer: Tokenizer,
-  page: MetricsPage,
-  log: Logger,
+  { page, log, guard }: Common,
   tracing: Tracing | null,
   names: RequestNames,
 ): EngineThreadLink {
@@ -170,20 +221,21 @@ function engineLink(
     restartMs: config.watchdog.restartMs,
     restartMaxMs: config.watchdog.restartMaxMs,
     nowMs: () => wallNs() / 1e6,
+    guard,
     traced: tracing?.requests ?? null,
     ...engineLogs(log, names),
   });
 }
 
-interface Parts {
+interface Parts extends Common {
   readonly alerts: AlertWatch;
   readonly link: EngineThreadLink;
   readonly tokenizer: Tokenizer;
   readonly pool: TokenizerPool;
   readonly names: RequestNames;
-  readonly page: MetricsPage;
+  readonly metrics: GatewayMetrics;
   readonly tracing: RequestTracing | null;
-  readonly log: Logger;
+  readonly connectionsMax: number;
   readonly logLinesDropped: () => number;
 }
 
@@ -193,7 +245,6 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
   return {
     ...parts,
     metricsPage: parts.page,
-    metrics: new GatewayMetrics(parts.page),
     dashboard: liveDashboard(config, parts.page, () => parts.alerts.current()),
     served: {
       modelNames: config.modelNames,
@@ -213,6 +264,7 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
       backend: config.backend,
       sequencesMax: run.engine.sequencesMax,
       ...config.http,
+      connectionsMax: parts.connectionsMax,
       stallMs: config.watchdog.stallMs,
       loopback: isLoopback(config.host),
       allowedHosts: config.allowedHosts,
@@ -227,17 +279,13 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
 const DRAIN_LOOK_MS = 20;
 const LAST_BYTES_MS = 2000;
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 /** The ways down: `drained` lets live calls end for a while, `now` does not. Both can be called often and together. */
 function stopper(
   app: FastifyInstance,
   link: EngineThreadLink,
   closeRest: () => Promise<void>,
   drainMs: number,
-  log: Logger,
+  { log, guard }: Common,
 ) {
   let going: Promise<void> | null = null;
   let down: () => void;
@@ -255,10 +303,10 @@ function stopper(
       log.info({ reason, live: link.live }, 'draining');
       const deadlineMs = wallNs() / 1e6 + drainMs;
       link.beginDrain();
-      while (link.live > 0 && wallNs() / 1e6 < deadlineMs) await pause(DRAIN_LOOK_MS);
+      while (link.live > 0 && wallNs() / 1e6 < deadlineMs) await timers.setTimeout(DRAIN_LOOK_MS);
       await link.close();
       // Answers that are complete may still be on their way to a slow reader.
-      const cut = setTimeout(() => app.server.closeAllConnections(), LAST_BYTES_MS);
+      const cut = guard.after('shutdown', LAST_BYTES_MS, () => app.server.closeAllConnections());
       await app.close();
       clearTimeout(cut);
       await closeRest();

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Guard } from '../../src/gateway/guard.ts';
 import { createMetricsPage } from '../../src/observability/index.ts';
 import { type Span, TraceMetrics } from '../../src/observability/spans/index.ts';
 import { SpanQueue } from '../../src/runtime/tracing/span-queue.ts';
@@ -43,6 +44,7 @@ describe('the queue of spans before the collector', () => {
         const out: ((error: string | null) => void)[] = [];
         const arrived: Span[][] = [];
         const queue = new SpanQueue({
+          guard: new Guard(() => {}),
           exporter: {
             export(spans, done) {
               out.push((error) => {
@@ -88,7 +90,7 @@ describe('the queue of spans before the collector', () => {
     const page = createMetricsPage();
     const exporter = { export: () => {}, close: () => new Promise<void>(() => {}) };
     const metrics = new TraceMetrics(page);
-    const queue = new SpanQueue({ exporter, spansMax: 1000, metrics, onFailure: () => {} });
+    const queue = new SpanQueue({ guard: new Guard(() => {}), exporter, spansMax: 1000, metrics, onFailure: () => {} });
     queue.take(trace(1, 10));
     const closed = queue.close(500);
     await vi.advanceTimersByTimeAsync(1100);

@@ -175,6 +175,8 @@ const HTTP: HttpConfig = {
   generationTimeoutMs: null,
   streamBufferBytesMax: 1 << 20,
   connectionsMax: 4096,
+  connectionsPerAddressMax: null,
+  pipelinedMax: 16,
 };
 
 async function untilIdle(load: () => Promise<LoadPage>, deadlineMs: number): Promise<LoadPage> {

@@ -11,6 +11,7 @@ import { DEBUG, type RouteRegistry } from '../access.ts';
 import { ApiError, badRequest, overloaded, shown } from '../api/api-error.ts';
 import type { GatewayContext } from '../context.ts';
 import { EngineDownError, type TimelineCall } from '../engine-link.ts';
+import { nextTurn } from '../next-turn.ts';
 import type { RequestNames } from '../request-names.ts';
 import type { RequestTracing } from '../tracing/request-tracing.ts';
 
@@ -107,7 +108,7 @@ async function emitSpans(tracing: RequestTracing, { chunks, lengths, wallNs }: S
       lastNs = endNs;
       at += 2;
     }
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
 }
 
@@ -138,7 +139,7 @@ async function* perfettoText(
     exported.take(words, lengths[i]!);
     yield* ready;
     ready = [];
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   exported.close();
   yield* ready;

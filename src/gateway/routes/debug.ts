@@ -88,12 +88,11 @@ function statusOf(status: GatewayContext['link']['status']): object {
 type Answer = { readonly value: unknown } | { readonly problem: string };
 
 /** The engine's answer, or why there is none. Throws what the engine says is wrong with the question. */
-async function ask({ link }: GatewayContext, call: DebugCall): Promise<Answer> {
+async function ask({ link, guard }: GatewayContext, call: DebugCall): Promise<Answer> {
   let timer: NodeJS.Timeout | null = null;
   const silence = new Promise<Answer>((resolve) => {
-    timer = setTimeout(
-      () => resolve({ problem: `the engine's thread has not answered for ${PATIENCE_MS} ms` }),
-      PATIENCE_MS,
+    timer = guard.after('debug_timeout', PATIENCE_MS, () =>
+      resolve({ problem: `the engine's thread has not answered for ${PATIENCE_MS} ms` }),
     );
   });
   const answer = link.admin(call).then(

@@ -6,6 +6,7 @@ import { isLoopback } from '../../config/loopback.ts';
 import type { ServeConfig } from '../../config/serve-config.ts';
 import { collectorAddress } from '../../config/tracing-config.ts';
 import { openTokenizer } from '../open-tokenizer.ts';
+import { type ConnectionRoom, connectionRoom } from '../serving/open-files.ts';
 import { type Finding, finding } from './finding.ts';
 
 const MIB = 2 ** 20;
@@ -19,6 +20,7 @@ export async function serverChecks(config: ServeConfig): Promise<Finding[]> {
     keyCheck(config),
     ...hostCheck(config),
     ...keyLimitChecks(config),
+    openFilesCheck(config, connectionRoom(config)),
     tokenizerCheck(config),
     ...fileChecks(config),
     ...(config.tracing === null ? [] : [await collectorCheck(collectorAddress(config.tracing))]),
@@ -60,6 +62,19 @@ function keyLimitChecks(config: ServeConfig): Finding[] {
   if (unlimited === null) return [];
   const [found, advice] = unlimited.split(': ', 2);
   return [finding('key limits', 'warn', found!, advice)];
+}
+
+/** A server starts with fewer, but takes connections one by one then. */
+export function openFilesCheck(config: ServeConfig, room: ConnectionRoom): Finding {
+  const { openFilesMax, filesReserved, connectionsMax } = room;
+  const { connectionsMax: wanted } = config.http;
+  if (openFilesMax === null) return finding('open files', 'ok', `limit unknown; max_connections ${wanted}`);
+  const found = `limit ${openFilesMax}, max_connections ${wanted}`;
+  if (connectionsMax === wanted) return finding('open files', 'ok', found);
+  const enough = wanted + filesReserved;
+  const advice = `raise the limit to ${enough} (ulimit -n ${enough}, LimitNOFILE=${enough}) or lower limits.max_connections`;
+  const verdict = openFilesMax > filesReserved ? 'warn' : 'fail';
+  return finding('open files', verdict, `${found}: the server would take ${connectionsMax}`, advice);
 }
 
 function tokenizerCheck({ modelFolder }: ServeConfig): Finding {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { type AnswerNames, debugBody, withNames } from '../../gateway/answer/debug-body.ts';
 import type { EngineLink } from '../../gateway/engine-link.ts';
+import type { Guard } from '../../gateway/guard.ts';
 import { loggedId } from '../../gateway/limits/log-options.ts';
 import type { RequestNames } from '../../gateway/request-names.ts';
 import type { EngineThreadLinkOptions } from './engine-thread-link.ts';
@@ -42,13 +43,15 @@ export class StallReporter {
   private readonly stallMs: number;
   private readonly log: Logger;
   private readonly names: AnswerNames;
+  private readonly guard: Guard;
   private reported = false;
 
-  constructor(link: EngineLink, stallMs: number, log: Logger, names: RequestNames) {
+  constructor(link: EngineLink, stallMs: number, log: Logger, names: RequestNames, guard: Guard) {
     this.link = link;
     this.stallMs = stallMs;
     this.log = log;
     this.names = loggedNames(names);
+    this.guard = guard;
   }
 
   /** To be called about once a second. */
@@ -64,7 +67,7 @@ export class StallReporter {
   }
 
   private report(): void {
-    const { link, log, names } = this;
+    const { link, log, names, guard } = this;
     const facts = { stalled_ms: Math.round(link.stalledMs), engine_silent_ms: Math.round(link.silentMs) };
     const { runningSequences, waitingSequences, blocksUsed, blocksTotal, stepsDone } = link.status;
     const page = debugBody({ runningSequences, waitingSequences, blocksUsed, blocksTotal, stepsDone }, names) as object;
@@ -75,7 +78,7 @@ export class StallReporter {
       clearTimeout(timer);
       log.error({ ...facts, ...page, ...engine }, `stalled: ${verdict}`);
     };
-    const timer = setTimeout(() => tell({}, "the engine's thread does not answer"), PATIENCE_MS);
+    const timer = guard.after('stall_report', PATIENCE_MS, () => tell({}, "the engine's thread does not answer"));
     timer.unref();
     link.admin({ call: 'debug-state' }).then(
       (value) => {

@@ -11,13 +11,14 @@ import {
   type FinishDetail,
   type TokenLogprobs,
 } from '../../gateway/engine-link.ts';
+import type { Guard } from '../../gateway/guard.ts';
 import { attachMetricsPage, type LostSequence, settleLostEngine } from '../../observability/index.ts';
 import type { SequenceRecord } from '../../observability/spans/index.ts';
 import { startThread } from '../thread-entry.ts';
 import { CommandWriter } from './command-wire.ts';
 import type { EngineLogLine } from './engine-debugger.ts';
 import type { EngineThreadOptions, FromEngine, ToEngine } from './engine-thread.ts';
-import { readReport } from './report-wire.ts';
+import { ReportInbox } from './report-inbox.ts';
 import { StatusPage } from './status-page.ts';
 
 export interface EngineThreadLinkOptions {
@@ -29,6 +30,7 @@ export interface EngineThreadLinkOptions {
   readonly restartMs: number;
   readonly restartMaxMs: number;
   readonly nowMs: () => number;
+  readonly guard: Guard;
   /** Gets what spans are made of, before the report of the same step; without it the thread keeps nothing of that. */
   readonly traced?: { records(records: readonly SequenceRecord[]): void; engineLost(): void } | null;
   /** `broken`: the invariant that ended the thread, and the last steps. */
@@ -84,6 +86,10 @@ class LiveRequest implements EngineSink {
     this.sink.stepEnd(stepEndNs);
   }
 
+  failed(): void {
+    this.sink.failed();
+  }
+
   /** The engine is gone: what has not ended does so as `error`. Adds it to `lost`. */
   lose(engineNs: number, lost: LostSequence[]): void {
     const ageSeconds = Math.max(0, engineNs - this.submittedNs) / 1e9;
@@ -111,7 +117,7 @@ export class EngineThreadLink implements EngineLink {
   private readonly commands = new CommandWriter();
   private flushArmed = false;
   private worker: Worker | null = null;
-  private readonly touched: EngineSink[] = [];
+  private readonly inbox: ReportInbox;
   private readonly answers = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   private orders = 0;
   private restartDelayMs: number;
@@ -132,7 +138,16 @@ export class EngineThreadLink implements EngineLink {
     this.restartDelayMs = options.restartMs;
     this.progressMs = options.nowMs();
     this.heartbeatMs = this.progressMs;
-    this.watch = setInterval(() => this.watchProgress(), WATCH_MS);
+    this.inbox = new ReportInbox({
+      nowMs: options.nowMs,
+      guard: options.guard,
+      sinkOf: (id) => this.requests.get(id),
+      ended: (id) => this.ended(id),
+      failed: (id, sink, error) => this.failOne(id, sink, error),
+      records: (records) => options.traced?.records(records),
+      acknowledge: () => this.acknowledge(),
+    });
+    this.watch = options.guard.every('engine_watch', WATCH_MS, () => this.watchProgress());
     this.watch.unref();
   }
 
@@ -211,35 +226,39 @@ export class EngineThreadLink implements EngineLink {
 
   private launch(): void {
     this.status.clear();
-    const worker = startThread('engine-thread', import.meta.url, {
-      workerData: { ...this.options.thread, status: this.status.buffer } satisfies EngineThreadOptions,
-    });
+    let worker: Worker;
+    try {
+      worker = startThread('engine-thread', import.meta.url, {
+        workerData: { ...this.options.thread, status: this.status.buffer } satisfies EngineThreadOptions,
+      });
+    } catch (error) {
+      // Without file descriptors or memory there is no thread: it is tried again.
+      this.lost('crashed', (error as Error).message);
+      return;
+    }
     this.worker = worker;
     let failure = 'the thread ended';
     let broken: BrokenInvariant | null = null;
     worker.on('message', (message: FromEngine) => {
-      if (this.worker === worker) this.receive(message);
+      if (this.worker === worker) this.options.guard.run('engine_message', () => this.receive(message));
     });
     worker.on('error', (error) => {
       failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
       if (error instanceof Error && 'law' in error) broken = error as InvariantError;
     });
     worker.on('exit', () => {
-      if (this.worker === worker) this.lost('crashed', failure, broken);
+      if (this.worker !== worker) return;
+      this.options.guard.run('engine_reports', () => this.inbox.readAll());
+      this.options.guard.run('engine_message', () => this.lost('crashed', failure, broken));
     });
   }
 
   private receive(message: FromEngine): void {
-    if (message.kind === 'report') {
-      this.progressMs = this.options.nowMs();
-      readReport(message, this.sinkOf, this.ended, this.touched);
-      for (const sink of this.touched) sink.stepEnd(message.endNs);
-      this.touched.length = 0;
-      const { signals } = this.status;
-      Atomics.add(signals, 1, 1);
-      Atomics.notify(signals, 1);
-    } else if (message.kind === 'records') {
-      this.options.traced?.records(message.records);
+    if (message.kind === 'report' || message.kind === 'records') {
+      if (message.kind === 'report') this.progressMs = this.options.nowMs();
+      this.inbox.take(message);
+    } else if (message.kind === 'callback-failed') {
+      this.options.guard.failed(message.source, message.error);
     } else if (message.kind === 'log') {
       const { kind: _, ...line } = message;
       this.options.onLog?.(line);
@@ -257,12 +276,26 @@ export class EngineThreadLink implements EngineLink {
     }
   }
 
-  private readonly sinkOf = (id: number): EngineSink | undefined => this.requests.get(id);
-
-  private readonly ended = (id: number): void => {
+  private ended(id: number): void {
     const live = this.requests.get(id);
     if (live !== undefined && --live.left === 0) this.requests.delete(id);
-  };
+  }
+
+  /** The answer to one request cannot be written: it ends as an error, and the engine forgets it. */
+  private failOne(id: number, sink: EngineSink, error: unknown): void {
+    const { guard } = this.options;
+    guard.failed('engine_reports', error);
+    this.abort(id);
+    this.requests.delete(id);
+    guard.run('engine_reports', () => sink.failed());
+    guard.run('engine_reports', () => sink.stepEnd(0));
+  }
+
+  private acknowledge(): void {
+    const { signals } = this.status;
+    Atomics.add(signals, 1, 1);
+    Atomics.notify(signals, 1);
+  }
 
   /** Steps that end reset the patience; so does a report (rejections, aborts). */
   private watchProgress(): void {
@@ -297,7 +330,7 @@ export class EngineThreadLink implements EngineLink {
     this.restarts++;
     this.restartAtMs = this.options.nowMs() + this.restartDelayMs;
     this.options.onEvent?.('restarting', `in ${this.restartDelayMs} ms`);
-    this.restartTimer = setTimeout(() => void this.relaunch(), this.restartDelayMs);
+    this.restartTimer = this.options.guard.after('engine_restart', this.restartDelayMs, () => this.relaunch());
     this.restartDelayMs = Math.min(2 * this.restartDelayMs, this.options.restartMaxMs);
   }
 
@@ -311,6 +344,7 @@ export class EngineThreadLink implements EngineLink {
   private bury(): void {
     const { worker, buried } = this;
     this.worker = null;
+    this.inbox.clear();
     const lost: LostSequence[] = [];
     const { engineNs } = this.status;
     // What it held is gone with it: it must not be read as the load until the next thread is there.
@@ -329,7 +363,9 @@ export class EngineThreadLink implements EngineLink {
     this.commands.take();
     const requests = [...this.requests.values()];
     this.requests.clear();
-    for (const request of requests) request.lose(engineNs, lost);
+    for (const request of requests) {
+      this.options.guard.run('engine_reports', () => request.lose(engineNs, lost));
+    }
     this.options.traced?.engineLost();
     for (const { reject } of this.answers.values()) reject(new EngineDownError(this.options.restartMs));
     this.answers.clear();
@@ -338,7 +374,7 @@ export class EngineThreadLink implements EngineLink {
   private arm(): void {
     if (this.flushArmed) return;
     this.flushArmed = true;
-    setImmediate(this.flush);
+    this.options.guard.soon('engine_commands', this.flush);
   }
 
   private readonly flush = (): void => {

@@ -18,7 +18,8 @@ import {
 } from '../../backends/simulated/index.ts';
 import { type EngineConfig, InvariantError, VirtualClock } from '../../core/index.ts';
 import type { AdminCall, InjectedFault, PlantedFault } from '../../gateway/engine-link.ts';
-import { attachMetricsPage, EngineMetrics } from '../../observability/index.ts';
+import { Guard } from '../../gateway/guard.ts';
+import { attachMetricsPage, type CallbackSource, EngineMetrics } from '../../observability/index.ts';
 import { type SequenceRecord, SpanRecorder } from '../../observability/spans/index.ts';
 import { wallNs } from '../system-clock.ts';
 import { readCommands } from './command-wire.ts';
@@ -74,6 +75,8 @@ export type FromEngine =
   | { readonly kind: 'records'; readonly records: readonly SequenceRecord[] }
   | { readonly kind: 'ready' }
   | ({ readonly kind: 'log' } & EngineLogLine)
+  /** A callback of this thread threw, which is no failure of the engine. */
+  | { readonly kind: 'callback-failed'; readonly source: CallbackSource; readonly error: unknown }
   | { readonly kind: 'answer'; readonly order: number; readonly value: unknown }
   /** `broken`: by an invariant; the thread ends. */
   | { readonly kind: 'refusal'; readonly order: number; readonly error: string; readonly broken: boolean };
@@ -102,6 +105,8 @@ class EngineThread {
   private readonly device = new DeviceWatch();
   private readonly timeline: LiveTimeline;
   private readonly clock = new VirtualClock();
+  /** The gateway counts and reports: see `Guard`. */
+  private readonly guard = new Guard(({ source, error }) => this.send({ kind: 'callback-failed', source, error }));
   private readonly hostTimer = new MeasuredHostTimer(wallNs);
   private readonly debugger: EngineDebugger;
   private hangUntilNs = 0;
@@ -123,7 +128,7 @@ class EngineThread {
       backend,
       labels: options.labels ?? {},
     });
-    this.timeline = new LiveTimeline(options.slowStepFactor);
+    this.timeline = new LiveTimeline(options.slowStepFactor, this.guard);
     this.spans = options.spans ? this.recorder(config, options.spans.tokenIds) : null;
     const log = (line: EngineLogLine) => this.send({ kind: 'log', ...line });
     const slowPhases = watchSlowPhases(wallNs, log);
@@ -346,7 +351,8 @@ class EngineThread {
     this.debugger.tick(nowNs);
   }
 
-  private readonly sample = (): void => this.metrics.sample(this.clock.nowNs());
+  private readonly sample = (): void =>
+    this.guard.run('engine_sample', () => this.metrics.sample(this.clock.nowNs()));
 
   private send(message: FromEngine): void {
     this.port.postMessage(message);

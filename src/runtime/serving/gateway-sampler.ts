@@ -1,9 +1,11 @@
+import type { Guard } from '../../gateway/guard.ts';
 import type { GatewayMetrics } from '../../observability/index.ts';
 import { eventLoopTimes } from '../system-clock.ts';
 import { ProcessUsage } from './process-usage.ts';
 
 export interface GatewaySources {
   readonly nowMs: () => number;
+  readonly guard: Guard;
   readonly tokenizerQueue: () => number;
   readonly engineRestarts: () => number;
   readonly stalledMs: () => number;
@@ -24,7 +26,8 @@ export function sampleGateway(metrics: GatewayMetrics, sources: GatewaySources):
   let ticks = 0;
   let before = eventLoopTimes();
   const usage = new ProcessUsage();
-  const timer = setInterval(() => {
+  const { guard } = sources;
+  const timer = guard.every('event_loop', TICK_MS, () => {
     const nowMs = sources.nowMs();
     metrics.eventLoopDelay((nowMs - dueMs) / 1000);
     dueMs = nowMs + TICK_MS;
@@ -33,17 +36,19 @@ export function sampleGateway(metrics: GatewayMetrics, sources: GatewaySources):
     const activeMs = times.activeMs - before.activeMs;
     const elapsedMs = activeMs + times.idleMs - before.idleMs;
     before = times;
-    metrics.sample({
-      nowMs,
-      tokenizerQueue: sources.tokenizerQueue(),
-      engineRestarts: sources.engineRestarts(),
-      stalledMs: sources.stalledMs(),
-      eventLoopUtilization: elapsedMs > 0 ? activeMs / elapsedMs : 0,
-      eventLoopActiveMs: times.activeMs,
-      process: usage.read(),
-    });
+    guard.run('sample', () =>
+      metrics.sample({
+        nowMs,
+        tokenizerQueue: sources.tokenizerQueue(),
+        engineRestarts: sources.engineRestarts(),
+        stalledMs: sources.stalledMs(),
+        eventLoopUtilization: elapsedMs > 0 ? activeMs / elapsedMs : 0,
+        eventLoopActiveMs: times.activeMs,
+        process: usage.read(),
+      }),
+    );
     sources.sampled?.();
-  }, TICK_MS);
+  });
   timer.unref();
   return () => {
     clearInterval(timer);

@@ -60,8 +60,11 @@ export class LiveRecording {
     const late = timeSeconds - this.dueSeconds;
     this.dueSeconds = (late < intervalSeconds ? this.dueSeconds : timeSeconds) + intervalSeconds;
     this.writing = this.sample(timeSeconds);
-    await this.writing;
-    this.writing = null;
+    try {
+      await this.writing;
+    } finally {
+      this.writing = null;
+    }
   }
 
   /** A last sample, then the file is closed. Idempotent; never throws. */

@@ -1,5 +1,6 @@
 import { type Engine, type EngineEvents, EventFanout } from '../../core/index.ts';
 import type { TimelineCall } from '../../gateway/engine-link.ts';
+import type { Guard } from '../../gateway/guard.ts';
 import {
   ListenerSlot,
   SlowSteps,
@@ -18,13 +19,15 @@ const TRACE_CHUNKS_MAX = 128;
 export class LiveTimeline {
   readonly events: readonly EngineEvents[];
   private readonly slow: SlowSteps;
+  private readonly guard: Guard;
   private readonly ring = new TimelineRing();
   private readonly slot = new ListenerSlot();
   private engine: Engine | null = null;
   /** Ends the trace that is running. */
   private endTrace: (() => void) | null = null;
 
-  constructor(slowStepFactor: number) {
+  constructor(slowStepFactor: number, guard: Guard) {
+    this.guard = guard;
     this.slow = new SlowSteps(slowStepFactor);
     this.events = [this.slow, this.ring.events, this.slot];
   }
@@ -72,7 +75,7 @@ export class LiveTimeline {
           return sharedWords(words.length);
         },
       });
-      const timer = setTimeout(() => end(), 1000 * seconds);
+      const timer = this.guard.after('trace_recording', 1000 * seconds, () => end());
       const end = () => {
         if (this.endTrace !== end) return;
         this.endTrace = null;

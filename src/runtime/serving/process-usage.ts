@@ -7,6 +7,8 @@ export class ProcessUsage {
   private readonly startedSeconds = Math.floor(epochOriginMs() / 1000);
   private readonly collections = { minor: 0, major: 0, incremental: 0, weakcb: 0 };
   private gcSeconds = 0;
+  private memory = { rss: Number.NaN, heapUsed: Number.NaN };
+  private openFds: number | null = null;
   readonly close: () => void;
 
   constructor() {
@@ -18,25 +20,26 @@ export class ProcessUsage {
 
   read(): ProcessReading {
     const { user, system } = process.cpuUsage();
-    const memory = process.memoryUsage();
+    this.readFiles();
     return {
       startedSeconds: this.startedSeconds,
       cpuSeconds: (user + system) / 1e6,
-      residentBytes: memory.rss,
-      heapUsedBytes: memory.heapUsed,
-      openFds: openFds(),
+      residentBytes: this.memory.rss,
+      heapUsedBytes: this.memory.heapUsed,
+      openFds: this.openFds,
       gcSeconds: this.gcSeconds,
       collections: this.collections,
     };
   }
-}
 
-/** null where there is no such folder: only Linux has it. */
-function openFds(): number | null {
-  try {
-    // One of them is the folder itself.
-    return readdirSync('/proc/self/fd').length - 1;
-  } catch {
-    return null;
+  /** Both are read from files: without a free descriptor the last values stay. Only Linux has the folder. */
+  private readFiles(): void {
+    try {
+      this.memory = process.memoryUsage();
+      // One of them is the folder itself.
+      this.openFds = readdirSync('/proc/self/fd').length - 1;
+    } catch {
+      // As before.
+    }
   }
 }

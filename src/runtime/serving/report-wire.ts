@@ -127,56 +127,112 @@ export class ReportWriter {
   }
 }
 
-/** Hands a report to the sinks of its requests and returns those that were called; unknown ids are skipped. `ended` hears of each finished sequence. */
-export function readReport(
-  report: StepReport,
-  sinkOf: (id: number) => EngineSink | undefined,
-  ended: (id: number) => void,
-  touched: EngineSink[],
-): void {
-  const { words } = report;
-  const floats = report.floats ?? NO_FLOATS;
-  let at = 0;
-  let floatsAt = 0;
-  const note = (sink: EngineSink | undefined) => {
-    if (sink !== undefined && touched[touched.length - 1] !== sink) touched.push(sink);
-    return sink;
-  };
-  while (at < words.length) {
-    const id = words[at + 1]!;
-    const sink = note(sinkOf(id));
+/** What a report is handed to. */
+export interface ReportReceiver {
+  /** undefined: the request has ended already, and the record is skipped. */
+  sinkOf(id: number): EngineSink | undefined;
+  /** A sequence has finished; its sink is called next. */
+  ended(id: number): void;
+  /** The sink of this request threw; the other requests of the report go on. */
+  failed(id: number, sink: EngineSink, error: unknown): void;
+}
+
+/** Hands reports to the sinks of their requests, as much at a time as the caller wants. */
+export class ReportReader {
+  private readonly receiver: ReportReceiver;
+  private words: Int32Array = NO_WORDS;
+  private floats: Float64Array = NO_FLOATS;
+  private endNs = 0;
+  private at = 0;
+  private floatsAt = 0;
+  /** Requests whose sinks were called since the last `stepEnd`, by id. */
+  private readonly touched = new Map<number, EngineSink>();
+
+  constructor(receiver: ReportReceiver) {
+    this.receiver = receiver;
+  }
+
+  /** Takes the next report; the last one must have been read to its end. */
+  begin({ words, floats, endNs }: StepReport): void {
+    this.words = words;
+    this.floats = floats ?? NO_FLOATS;
+    this.endNs = endNs;
+    this.at = 0;
+    this.floatsAt = 0;
+  }
+
+  /**
+   * Hands on records until none is left, or until `enough` says so after one, and then the step's end to the sinks that got any.
+   * True: the report has been read.
+   */
+  read(enough: () => boolean = () => false): boolean {
+    const { words, receiver } = this;
+    while (this.at < words.length) {
+      const id = words[this.at + 1]!;
+      const sink = receiver.sinkOf(id);
+      if (sink !== undefined) this.touched.set(id, sink);
+      try {
+        this.record(id, sink);
+      } catch (error) {
+        this.fail(id, sink!, error);
+      }
+      if (enough()) break;
+    }
+    for (const [id, sink] of this.touched) {
+      try {
+        sink.stepEnd(this.endNs);
+      } catch (error) {
+        this.fail(id, sink, error);
+      }
+    }
+    this.touched.clear();
+    return this.at >= words.length;
+  }
+
+  /** Moves on before it calls the sink, which may throw. */
+  private record(id: number, sink: EngineSink | undefined): void {
+    const { words, floats, at, floatsAt } = this;
     const code = words[at]!;
     if (code === TOKENS) {
       const count = words[at + 3]!;
       const top = words[at + 4]!;
       const ids = at + 5;
-      at = ids + count;
-      let logprobs: TokenLogprobs | null = null;
-      if (top >= 0) {
-        logprobs = unpack(words, at, floats, floatsAt, count, top);
-        at += count * top;
-        floatsAt += count * (top + 1);
-      }
-      sink?.tokens(words[ids - 3]!, words, ids, count, logprobs);
+      this.advance(5 + count, count, top);
+      if (sink === undefined) return;
+      const logprobs = top < 0 ? null : unpack(words, ids + count, floats, floatsAt, count, top);
+      sink.tokens(words[at + 2]!, words, ids, count, logprobs);
     } else if (code === ADMITTED) {
+      this.at += 4;
       sink?.admitted(words[at + 2]!, words[at + 3]!);
-      at += 4;
     } else if (code === FINISHED) {
+      this.at += 7;
+      this.receiver.ended(id);
       const rejection = words[at + 6]! < 0 ? null : REJECTION_REASONS[words[at + 6]!]!;
       const detail = { outputTokens: words[at + 4]!, stopTokenId: words[at + 5]!, rejection };
       sink?.finished(words[at + 2]!, FINISH_REASONS[words[at + 3]!]!, detail);
-      ended(id);
-      at += 7;
     } else {
       const count = words[at + 2]!;
       const top = words[at + 3]!;
+      this.advance(4, count, top);
       sink?.promptLogprobs(unpack(words, at + 4, floats, floatsAt, count, top));
-      at += 4 + count * top;
-      floatsAt += count * (top + 1);
     }
+  }
+
+  /** Behind a record of `length` words and the log-probabilities of `count` tokens. */
+  private advance(length: number, count: number, top: number): void {
+    this.at += length;
+    if (top < 0) return;
+    this.at += count * top;
+    this.floatsAt += count * (top + 1);
+  }
+
+  private fail(id: number, sink: EngineSink, error: unknown): void {
+    this.touched.delete(id);
+    this.receiver.failed(id, sink, error);
   }
 }
 
+const NO_WORDS = new Int32Array(0);
 const NO_FLOATS = new Float64Array(0);
 
 function unpack(

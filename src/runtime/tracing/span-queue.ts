@@ -1,3 +1,4 @@
+import type { Guard } from '../../gateway/guard.ts';
 import type { Span, TraceMetrics } from '../../observability/spans/index.ts';
 
 /** Sends spans away; `done` is called once, with what went wrong or null. */
@@ -11,6 +12,7 @@ export interface SpanQueueOptions {
   /** Spans waiting and on their way, at most. */
   readonly spansMax: number;
   readonly metrics: TraceMetrics;
+  readonly guard: Guard;
   /** A batch was not taken. */
   readonly onFailure: (error: string, spans: number) => void;
 }
@@ -51,7 +53,7 @@ export class SpanQueue {
     this.traces.push(spans);
     this.waiting += spans.length;
     if (this.waiting >= BATCH_SPANS) this.send();
-    else this.timer ??= setTimeout(() => this.due(), BATCH_MS).unref();
+    else this.arm();
   }
 
   /** Sends what is left, for `timeoutMs` at most; what is not away by then counts as lost. */
@@ -65,7 +67,7 @@ export class SpanQueue {
     this.settle();
     let timeout: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {
-      timeout = setTimeout(resolve, timeoutMs);
+      timeout = this.options.guard.after('span_export', timeoutMs, resolve);
     });
     await Promise.race([sent, patience]);
     clearTimeout(timeout);
@@ -76,8 +78,14 @@ export class SpanQueue {
     this.waiting = 0;
     await Promise.race([
       this.options.exporter.close(),
-      new Promise((resolve) => setTimeout(resolve, timeoutMs).unref()),
+      new Promise<void>((resolve) => {
+        this.options.guard.after('span_export', timeoutMs, resolve).unref();
+      }),
     ]);
+  }
+
+  private arm(): void {
+    this.timer ??= this.options.guard.after('span_export', BATCH_MS, () => this.due()).unref();
   }
 
   private due(): void {
@@ -101,7 +109,7 @@ export class SpanQueue {
           onFailure(error, batch.length);
         }
         if (this.waiting >= BATCH_SPANS || this.closing !== null) this.send();
-        else if (this.waiting > 0) this.timer ??= setTimeout(() => this.due(), BATCH_MS).unref();
+        else if (this.waiting > 0) this.arm();
         this.settle();
       });
     }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { TracingConfig } from '../../config/serve-config.ts';
+import type { Guard } from '../../gateway/guard.ts';
 import { RequestTracing } from '../../gateway/tracing/request-tracing.ts';
 import type { MetricsPage } from '../../observability/index.ts';
 import { TraceMetrics } from '../../observability/spans/index.ts';
@@ -18,6 +19,7 @@ export interface Tracing {
 export interface TracedServer {
   readonly page: MetricsPage;
   readonly log: Logger;
+  readonly guard: Guard;
   readonly model: string;
   readonly backend: string;
   readonly version: string;
@@ -40,6 +42,7 @@ export async function startTracing(config: TracingConfig, server: TracedServer):
     exporter,
     spansMax: config.queueSpansMax,
     metrics,
+    guard: server.guard,
     onFailure(error, spans) {
       if (wallNs() - warnedNs < WARN_MS * 1e6) return;
       warnedNs = wallNs();

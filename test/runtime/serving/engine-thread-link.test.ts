@@ -47,6 +47,7 @@ function record(): Record_ {
       end(reason);
     },
     stepEnd() {},
+    failed() {},
   };
   return { ids, ends, sink, ended, first };
 }

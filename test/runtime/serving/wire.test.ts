@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { GREEDY, NONE, REQUEST_DEFAULTS } from '../../../src/core/index.ts';
 import type { EngineRequest, EngineSink } from '../../../src/gateway/engine-link.ts';
 import { CommandWriter, readCommands } from '../../../src/runtime/serving/command-wire.ts';
-import { ReportWriter, readReport } from '../../../src/runtime/serving/report-wire.ts';
+import { ReportReader, ReportWriter } from '../../../src/runtime/serving/report-wire.ts';
 
 const finite = fc.double({ noNaN: true, min: -1e6, max: 1e6 });
 const count = fc.integer({ min: 0, max: 1_000_000 });
@@ -92,17 +92,18 @@ describe('reports', () => {
       admitted: (index, cached) => calls.push(['admitted', id, index, cached]),
       promptLogprobs: (logprobs) => calls.push(['prompt', id, logprobs]),
       finished: (index, reason, detail) => calls.push(['finished', id, index, reason, detail]),
-      stepEnd: () => {},
+      stepEnd: (ns) => calls.push(['end', id, ns]),
+      failed: () => {},
     });
     const sinks = new Map([7, 8].map((id) => [id, sink(id)] as const));
     const ended: number[] = [];
-    const touched: EngineSink[] = [];
-    readReport(
-      writer.take(1),
-      (id) => sinks.get(id),
-      (id) => ended.push(id),
-      touched,
-    );
+    const reader = new ReportReader({
+      sinkOf: (id) => sinks.get(id),
+      ended: (id) => ended.push(id),
+      failed: (_id, _sink, error) => calls.push(error),
+    });
+    reader.begin(writer.take(1));
+    expect(reader.read()).toBe(true);
     expect(calls).toEqual([
       ['admitted', 7, 0, 32],
       [
@@ -129,9 +130,10 @@ describe('reports', () => {
       ],
       ['tokens', 8, 3, [20], null],
       ['finished', 7, 0, 'stop', { outputTokens: 3, stopTokenId: 13, rejection: null }],
+      ['end', 7, 1],
+      ['end', 8, 1],
     ]);
     expect(ended).toEqual([7, 9]);
-    expect(new Set(touched)).toEqual(new Set(sinks.values()));
     expect(writer.empty).toBe(true);
   });
 
@@ -146,13 +148,11 @@ describe('reports', () => {
       promptLogprobs: () => {},
       finished: () => {},
       stepEnd: () => {},
+      failed: () => {},
     };
-    readReport(
-      writer.take(1),
-      () => sink,
-      () => {},
-      [],
-    );
+    const reader = new ReportReader({ sinkOf: () => sink, ended: () => {}, failed: () => {} });
+    reader.begin(writer.take(1));
+    reader.read();
     expect(got).toEqual([...ids]);
   });
 });

@@ -14,6 +14,14 @@ const core = (layer: string) => layer === 'core';
 /** Layers that may arm timers of their own: they live in wall time, not in the engine's. */
 const TIMER_LAYERS: ReadonlySet<string> = new Set(['runtime', 'gateway', 'cli', 'replay']);
 
+/** Layers of the process that serves: what runs by a timer there must not end it. */
+const SERVING_LAYERS: ReadonlySet<string> = new Set(['runtime', 'gateway']);
+/** The guard itself, and the engine's own loop: an exception there is a failure of the engine, whose thread is replaced. */
+const UNGUARDED_FILES: ReadonlySet<string> = new Set(['src/gateway/guard.ts', 'src/runtime/serving/engine-thread.ts']);
+const unguarded = (layer: string, path: string) => SERVING_LAYERS.has(layer) && !UNGUARDED_FILES.has(path);
+const GUARDED =
+  'Guard.every, after or soon (src/gateway/guard.ts), or await node:timers/promises: an exception in a bare timer ends the server';
+
 /** Global objects and functions. */
 export const GLOBAL_BANS: readonly Ban[] = [
   {
@@ -26,6 +34,7 @@ export const GLOBAL_BANS: readonly Ban[] = [
     replacement: 'arm a Task with Clock.at (core/clock.ts)',
     appliesTo: (layer) => !TIMER_LAYERS.has(layer),
   },
+  { names: ['setTimeout', 'setInterval', 'setImmediate'], replacement: GUARDED, appliesTo: unguarded },
   {
     names: ['process', 'globalThis', 'fetch', 'WebSocket', 'Worker'],
     replacement: 'take what you need as an argument; src/runtime and src/config read the surroundings',
@@ -89,6 +98,7 @@ export const MODULE_BANS: readonly Ban[] = [
     replacement: 'arm a Task with Clock.at (core/clock.ts)',
     appliesTo: (layer) => !TIMER_LAYERS.has(layer),
   },
+  { names: ['timers'], replacement: GUARDED, appliesTo: unguarded },
   {
     names: ['fs', 'fs/promises'],
     replacement: 'take the content as a value or an iterator; src/runtime, src/config, src/cli and replay read files',

@@ -64,7 +64,7 @@ export const LAYERS: readonly Layer[] = [
     folder: 'src/gateway/',
     imports: ['core', 'observability', 'tokenizer', 'config'],
     packages: 'any',
-    nodeModules: ['http', 'https', 'net', 'tls', 'stream', 'crypto', 'zlib', 'buffer', 'url'],
+    nodeModules: ['http', 'https', 'net', 'tls', 'stream', 'timers/promises', 'crypto', 'zlib', 'buffer', 'url'],
   },
   {
     name: 'planner',
