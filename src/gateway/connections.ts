@@ -104,12 +104,13 @@ export class Connections {
       this.refuse(socket, address, 'address');
       return;
     }
-    const full = this.open.size >= connectionsMax && !this.closeLongestIdle(this.idle, 'idle');
-    if (full && this.open.size >= connectionsMax + CONNECTIONS_RESERVED) {
+    if (this.open.size >= connectionsMax) this.closeLongestIdle(this.idle, 'idle');
+    if (this.open.size >= connectionsMax + CONNECTIONS_RESERVED) {
       this.refuse(socket, address, 'full');
       return;
     }
-    const connection: Connection = { socket, address, reserved: full, answering: false, waiting: [] };
+    const reserved = this.open.size >= connectionsMax;
+    const connection: Connection = { socket, address, reserved, answering: false, waiting: [] };
     address.connections++;
     this.open.set(socket, connection);
     this.observer.metrics.connectionsOpen(this.open.size);
@@ -151,7 +152,7 @@ export class Connections {
   }
 
   private forget(connection: Connection): void {
-    this.open.delete(connection.socket);
+    if (!this.open.delete(connection.socket)) return;
     this.observer.metrics.connectionsOpen(this.open.size);
     this.leaveIdle(connection);
     connection.waiting.length = 0;

@@ -68,8 +68,11 @@ export function apiKey(name: string, key: string, more: Partial<ApiKeyConfig> = 
  * The real server in this process, its engine in a thread of its own: Llama-3.1-8B on a simulated H100, as fast as it goes, with
  * the byte tokenizer, on a free port of the loopback.
  */
-export async function startTestServer(overrides: TestServerOverrides = {}): Promise<TestServer> {
-  const serving = await startServing(testServeConfig(overrides));
+export async function startTestServer(
+  overrides: TestServerOverrides = {},
+  start: (config: ServeConfig) => Promise<Serving> = (config) => startServing(config),
+): Promise<TestServer> {
+  const serving = await start(testServeConfig(overrides));
   const { url } = serving;
   const load = async (): Promise<LoadPage> => {
     const response = await fetch(`${url}/load`, { headers: { authorization: `Bearer ${ADMIN_KEY}` } });
