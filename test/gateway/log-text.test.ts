@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, describe, expect, it } from 'vitest';
+import { Guard } from '../../src/gateway/guard.ts';
 import { logOptions } from '../../src/gateway/limits/log-options.ts';
 import { RequestNames } from '../../src/gateway/request-names.ts';
 import { engineLogs, StallReporter } from '../../src/runtime/serving/engine-logs.ts';
@@ -143,7 +144,7 @@ describe('the log', () => {
     });
     const view = { text: 'request 1 waits for request 2' };
     const link = { stalledMs: 9000, silentMs: 1, status: {}, admin: () => Promise.resolve(view) };
-    new StallReporter(link as never, 5000, log, names).look();
+    new StallReporter(link as never, 5000, log, names, new Guard(() => {})).look();
     await Promise.resolve();
     expect(text).not.toContain(CANARY);
     expect(text).toMatch(/stalled: sha256-[0-9a-f]{16} waits for cmpl-req-2/);

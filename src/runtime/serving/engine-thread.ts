@@ -351,8 +351,7 @@ class EngineThread {
     this.debugger.tick(nowNs);
   }
 
-  private readonly sample = (): void =>
-    this.guard.run('engine_sample', () => this.metrics.sample(this.clock.nowNs()));
+  private readonly sample = (): void => this.guard.run('engine_sample', () => this.metrics.sample(this.clock.nowNs()));
 
   private send(message: FromEngine): void {
     this.port.postMessage(message);
