@@ -44,7 +44,7 @@ export interface RouteRegistry extends Pick<FastifyInstance, 'addHook'> {
   readonly post: AddRoute;
 }
 
-/** What load balancers and scrapers ask. */
+/** What load balancers and scrapers ask; answered also where all connections are busy. */
 export const PROBE = { config: { access: 'open', anyOrigin: true } } as const;
 export const OPEN = { config: { access: 'open' } } as const;
 export const KEY = { config: { access: 'key' } } as const;

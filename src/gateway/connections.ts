@@ -4,10 +4,8 @@ import type { ConnectionClosure } from '../observability/index.ts';
 import { type ApiError, overloaded, rateLimited } from './api/api-error.ts';
 import type { Guard } from './guard.ts';
 
-/** Connections beyond `connectionsMax`; while that is exceeded they are answered on `RESERVED_ROUTES` only. */
+/** Connections beyond `connectionsMax`; while that is exceeded they are answered on the routes of `PROBE` only. */
 export const CONNECTIONS_RESERVED = 16;
-/** For probes and scrapers. */
-const RESERVED_ROUTES: ReadonlySet<string> = new Set(['/health', '/health/live', '/metrics']);
 const BUSY_RETRY_MS = 1000;
 
 export interface ConnectionLimits {
@@ -123,7 +121,7 @@ export class Connections {
   private refusal(connection: Connection, request: FastifyRequest): ApiError | null {
     const { connectionsMax, pipelinedMax } = this.limits;
     if (connection.reserved && this.open.size <= connectionsMax) connection.reserved = false;
-    if (connection.reserved && !RESERVED_ROUTES.has(request.routeOptions.url ?? ''))
+    if (connection.reserved && request.routeOptions.config.anyOrigin !== true)
       return overloaded('too_many_connections', 'all connections are in use', BUSY_RETRY_MS);
     if (connection.answering && connection.waiting.length >= pipelinedMax)
       return rateLimited(`at most ${pipelinedMax} requests may wait on one connection`, BUSY_RETRY_MS);
