@@ -63,18 +63,20 @@ const NO_HTTP: readonly string[] = [
 
 /** An answer that does not fit into the kernel's buffers, so that only a reader that reads can have all of it. */
 const SLOW_TOKENS = 6000;
-const SLOW_PAUSE_MS = 3000;
 const PATH = '/v1/chat/completions';
 
 /** Well and badly behaved clients, drawn from a seed: request `index` does the same whenever it is made. */
 export class RoughClient {
   private readonly target: RoughTarget;
   private readonly seed: number;
+  private readonly pause: (resume: () => void) => void;
   private readonly agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 
-  constructor(target: RoughTarget, seed: number) {
+  /** `pause` gets what lets a slow reader read on, and calls it sometime. */
+  constructor(target: RoughTarget, seed: number, pause: (resume: () => void) => void) {
     this.target = target;
     this.seed = seed;
+    this.pause = pause;
   }
 
   close(): void {
@@ -198,7 +200,7 @@ export class RoughClient {
         if (first === '') {
           first = part.toString('latin1');
           socket.pause();
-          setTimeout(() => socket.resume(), SLOW_PAUSE_MS);
+          this.pause(() => socket.resume());
         }
         tail = (tail + part.toString('latin1')).slice(-64);
         if (tail.endsWith('0\r\n\r\n')) end();

@@ -20,7 +20,13 @@ const BROKEN_SHOWN = 5;
 
 /** Lets rough clients at a server; resolves when each has had its end. */
 export async function soak(target: RoughTarget, options: SoakOptions): Promise<SoakResult> {
-  const client = new RoughClient(target, options.seed);
+  const paused: (() => void)[] = [];
+  const client = new RoughClient(target, options.seed, (resume) => {
+    paused.push(resume);
+    // They must not take all places.
+    if (paused.length > options.concurrency / 4) paused.shift()!();
+    settle();
+  });
   const endings: Record<Ending, number> = {
     completed: 0,
     refused: 0,
@@ -33,6 +39,13 @@ export async function soak(target: RoughTarget, options: SoakOptions): Promise<S
   const broken: string[] = [];
   let next = 0;
   let done = 0;
+  /** When only slow readers are left: they read on when the server has sent what it could, or cut them off. */
+  const settle = (): void => {
+    if (next < options.requests || next - done > paused.length) return;
+    void untilIdle(target).then(() => {
+      for (const resume of paused.splice(0)) resume();
+    });
+  };
   const worker = async (): Promise<void> => {
     while (next < options.requests) {
       const index = next++;
@@ -40,12 +53,23 @@ export async function soak(target: RoughTarget, options: SoakOptions): Promise<S
       endings[ending]++;
       manners[manner] = (manners[manner] ?? 0) + 1;
       if (ending === 'broken' && broken.length < BROKEN_SHOWN) broken.push(`request ${index} (${manner}): ${detail}`);
-      options.progress?.(++done);
+      done++;
+      options.progress?.(done);
+      settle();
     }
   };
   await Promise.all(Array.from({ length: options.concurrency }, worker));
   client.close();
   return { endings, manners, broken };
+}
+
+async function untilIdle({ port, key }: RoughTarget): Promise<void> {
+  const headers = key === null ? {} : { authorization: `Bearer ${key}` };
+  for (;;) {
+    const page = await (await fetch(`http://127.0.0.1:${port}/load`, { headers })).json();
+    if ((page as { readonly live_requests: number }).live_requests === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 /** Generation requests as the server counted them, from the text of /metrics. */
