@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { nextTurn } from './next-turn.ts';
 
 const SSE_HEADERS: OutgoingHttpHeaders = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -15,6 +16,10 @@ export class SseWriter {
   private readonly bufferBytesMax: number;
   private pending = '';
   private begun = false;
+  /** Events that are made while they are written, in order; `pending` follows them. */
+  private readonly slow: Iterator<string>[] = [];
+  private pumping = false;
+  private ending = false;
 
   constructor(response: ServerResponse, bufferBytesMax: number) {
     this.response = response;
@@ -27,7 +32,7 @@ export class SseWriter {
   }
 
   get empty(): boolean {
-    return this.pending === '';
+    return this.pending === '' && this.slow.length === 0;
   }
 
   add(events: string): void {
@@ -39,12 +44,19 @@ export class SseWriter {
     this.pending = comment + this.pending;
   }
 
+  /** Adds many events, which are written a slice in each turn of the event loop, no faster than the client reads. */
+  addSlowly(events: Iterator<string>): void {
+    if (this.pending !== '') this.slow.push([this.pending].values());
+    this.pending = '';
+    this.slow.push(events);
+  }
+
   /**
    * Sends what was added. False when the client has left more than `bufferBytesMax` unread: the connection is closed then, since
    * a slow reader must not hold memory.
    */
   flush(headers: NodeJS.Dict<OutgoingHttpHeader>): boolean {
-    if (this.pending === '') return true;
+    if (this.empty) return true;
     const { response } = this;
     if (!this.begun) {
       this.begun = true;
@@ -52,19 +64,69 @@ export class SseWriter {
       response.flushHeaders();
       response.socket?.setNoDelay(true);
     }
-    const { socket } = response;
+    if (this.slow.length > 0 && !this.pumping) {
+      this.pumping = true;
+      void nextTurn().then(this.pump);
+    }
+    if (this.slow.length > 0) return this.pending.length <= this.bufferBytesMax || this.cutOff();
     const { pending } = this;
     this.pending = '';
-    if (socket?.destroyed === true) return true;
+    this.write(pending);
+    return (response.socket ?? response).writableLength <= this.bufferBytesMax || this.cutOff();
+  }
+
+  private write(text: string): void {
+    const { response } = this;
+    const { socket } = response;
+    if (socket?.destroyed === true || text === '') return;
     // Without a socket it waits for an earlier answer of the same connection.
-    if (socket === null || !response.chunkedEncoding) response.write(pending, 'latin1');
-    else socket.write(`${pending.length.toString(16)}\r\n${pending}\r\n`, 'latin1');
-    if ((socket ?? response).writableLength <= this.bufferBytesMax) return true;
-    response.req.socket.destroy();
+    if (socket === null || !response.chunkedEncoding) response.write(text, 'latin1');
+    else socket.write(`${text.length.toString(16)}\r\n${text}\r\n`, 'latin1');
+  }
+
+  private cutOff(): false {
+    this.response.req.socket.destroy();
     return false;
   }
 
+  /** One slice of the slow events; the next when the client has read most of it. */
+  private readonly pump = (): void => {
+    const { response } = this;
+    if (response.destroyed || response.socket?.destroyed === true) return;
+    try {
+      this.writeSlice();
+    } catch {
+      // An answer that cannot be written is cut off: it has begun, and nothing else of the server depends on it.
+      this.cutOff();
+    }
+  };
+
+  private writeSlice(): void {
+    const { response, slow } = this;
+    let slice = '';
+    while (slow.length > 0 && slice.length < SLICE_CHARACTERS) {
+      const next = slow[0]!.next();
+      if (next.done === true) slow.shift();
+      else slice += next.value;
+    }
+    if (slow.length === 0) {
+      this.pumping = false;
+      this.write(slice + this.pending);
+      this.pending = '';
+      if (this.ending) response.end();
+      return;
+    }
+    this.write(slice);
+    const stream = response.socket ?? response;
+    if (stream.writableLength < SLICE_CHARACTERS) void nextTurn().then(this.pump);
+    else stream.once('drain', this.pump);
+  }
+
   end(): void {
-    this.response.end();
+    this.ending = true;
+    if (this.slow.length === 0) this.response.end();
   }
 }
+
+/** Of slow events, in one turn: about 2 ms of work. */
+const SLICE_CHARACTERS = 32_768;

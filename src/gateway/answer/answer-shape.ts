@@ -1,5 +1,6 @@
 import type { GenerationCall } from '../api/index.ts';
 import type { Choice, Usage } from '../generation-run.ts';
+import { LazyList, type LazyText } from './json-pieces.ts';
 
 /** What every part of an answer says of itself. */
 export interface AnswerIdentity {
@@ -25,18 +26,25 @@ export interface TokenDetail {
   readonly textOffset: number;
 }
 
+/** Log-probabilities of many tokens: each is made when it is asked for. */
+export interface LogprobList {
+  readonly length: number;
+  /** Id of token `index`. */
+  id(index: number): number;
+  /** null where the model has none (the first token of a prompt). */
+  at(index: number): TokenLogprob | null;
+}
+
 /** A choice of a body that is sent whole. */
 export interface FinishedChoice {
   readonly choice: Choice;
-  readonly text: string;
+  readonly text: string | LazyText;
   readonly tokenIds: readonly number[];
   readonly promptIds: Int32Array;
-  /** Prompt first when it is echoed; null where the model has none (the first token of a prompt). */
-  readonly logprobs: readonly (TokenLogprob | null)[] | null;
+  /** Prompt first when it is echoed. */
+  readonly logprobs: LogprobList | null;
   /** Of the whole prompt, where asked for. */
-  readonly promptLogprobs: readonly (TokenLogprob | null)[] | null;
-  readonly logprobIds: readonly number[];
-  readonly textOffsets: readonly number[];
+  readonly promptLogprobs: LogprobList | null;
 }
 
 /** How an endpoint writes its answers: events of a stream as text (ASCII JSON), a whole answer as an object. */
@@ -57,6 +65,11 @@ export interface AnswerShape {
   /** What ends the stream. */
   readonly done: string;
   body(call: GenerationCall, choices: readonly FinishedChoice[], usage: Usage): object;
+}
+
+/** Token ids as a list of an answer. */
+export function idList(ids: Int32Array): LazyList<number> {
+  return new LazyList(ids.length, () => (index) => ids[index]!);
 }
 
 export function usageObject(usage: Usage): object {

@@ -3,21 +3,17 @@ import type { Tokenizer } from '../../tokenizer/index.ts';
 import type { ApiError } from '../api/index.ts';
 import type { TokenLogprobs } from '../engine-link.ts';
 import type { CallOutput, Choice, GenerationPlan, Usage } from '../generation-run.ts';
-import type { AnswerShape, FinishedChoice, TokenLogprob } from './answer-shape.ts';
+import type { AnswerShape, FinishedChoice } from './answer-shape.ts';
 import { echoesLogprobs, echoText } from './echo.ts';
+import { sendJson } from './json-pieces.ts';
 import { alternatives } from './stream-output.ts';
-import { tokenLogprob } from './token-logprobs.ts';
+import { joined, OutputLogprobs, promptList } from './token-logprobs.ts';
 
 interface Collected {
-  choice: Choice;
+  readonly choice: Choice;
   text: string;
-  tokenIds: number[];
-  promptIds: Int32Array;
-  logprobs: (TokenLogprob | null)[] | null;
-  promptLogprobs: (TokenLogprob | null)[] | null;
-  logprobIds: number[];
-  textOffsets: number[];
-  offset: number;
+  readonly tokenIds: number[];
+  readonly logprobs: OutputLogprobs | null;
 }
 
 /** An answer that is sent whole, when all its choices have ended. */
@@ -48,16 +44,9 @@ export class BodyOutput implements CallOutput {
     const to = this.of(choice);
     for (let i = 0; i < count; i++) {
       const id = ids[at + i]!;
-      const text = choice.text.push(id);
+      to.text += choice.text.push(id);
       to.tokenIds.push(id);
-      if (to.logprobs !== null && logprobs !== null) {
-        to.logprobs.push(tokenLogprob(logprobs, i, id, alternatives(this.plan)));
-        to.logprobIds.push(id);
-        to.textOffsets.push(to.offset);
-      }
-      to.text += text;
-      // Of the tokens as they are, not of what is released: text may be held back for a stop string.
-      if (to.logprobs !== null) to.offset += this.tokenizer.pieceText(id).length;
+      if (to.logprobs !== null && logprobs !== null) to.logprobs.push(logprobs, i, id);
       if (choice.text.stopString !== null) return;
     }
   }
@@ -71,8 +60,15 @@ export class BodyOutput implements CallOutput {
   }
 
   done(usage: Usage): void {
-    const choices: readonly FinishedChoice[] = this.collected;
-    void this.reply.send(this.shape.body(this.plan.call, choices, usage));
+    const { call, prompts } = this.plan;
+    const choices = this.collected.map((each) => this.whole(each));
+    // What the prompts give is repeated in every choice.
+    let items = prompts.reduce((sum, ids) => sum + ids.length, 0) * this.itemsPerPromptToken();
+    for (const { tokenIds, logprobs } of this.collected) {
+      items +=
+        tokenIds.length * (call.returnTokenIds ? 1 : 0) + (logprobs?.length ?? 0) * (1 + alternatives(this.plan));
+    }
+    void sendJson(this.reply, this.shape.body(call, choices, usage), items);
   }
 
   failed(error: ApiError): void {
@@ -82,45 +78,30 @@ export class BodyOutput implements CallOutput {
   flush(): void {}
 
   private of(choice: Choice): Collected {
-    let to = this.collected[choice.index];
-    if (to !== undefined) return to;
+    const logprobs = this.plan.call.logprobs === null ? null : new OutputLogprobs(alternatives(this.plan));
+    return (this.collected[choice.index] ??= { choice, text: '', tokenIds: [], logprobs });
+  }
+
+  /** A choice with what its prompt adds to it. */
+  private whole({ choice, text, tokenIds, logprobs }: Collected): FinishedChoice {
     const { call, prompts } = this.plan;
     const promptIds = prompts[choice.prompt]!;
-    to = {
+    const detail = this.promptDetails[choice.prompt];
+    const ofPrompt = (count: number) => (detail === undefined ? null : promptList(promptIds, detail, count));
+    const echoed = echoesLogprobs(call) ? ofPrompt(alternatives(this.plan)) : null;
+    return {
       choice,
-      text: '',
-      tokenIds: [],
+      text: call.echo ? echoText(this.plan, choice.prompt, this.tokenizer, text) : text,
+      tokenIds,
       promptIds,
-      logprobs: call.logprobs === null ? null : [],
-      promptLogprobs: this.promptEntries(choice.prompt),
-      logprobIds: [],
-      textOffsets: [],
-      offset: 0,
+      logprobs: logprobs === null || echoed === null ? logprobs : joined(echoed, logprobs),
+      promptLogprobs: ofPrompt(Math.max(1, call.sampling.promptLogprobs ?? 0)),
     };
-    this.collected[choice.index] = to;
-    if (call.echo) this.echo(to);
-    return to;
   }
 
-  private echo(to: Collected): void {
-    if (to.logprobs !== null && to.promptLogprobs !== null && echoesLogprobs(this.plan.call)) {
-      to.promptIds.forEach((id, i) => {
-        const entry = to.promptLogprobs![i]!;
-        to.logprobs!.push(entry === null ? null : { ...entry, top: entry.top.slice(0, alternatives(this.plan)) });
-        to.logprobIds.push(id);
-        to.textOffsets.push(to.offset);
-        to.offset += this.tokenizer.pieceText(id).length;
-      });
-    }
-    to.text = echoText(this.plan, to.choice.prompt, this.tokenizer);
-  }
-
-  /** Of the prompt of a choice, or null where nobody asked; the first token has none. */
-  private promptEntries(prompt: number): (TokenLogprob | null)[] | null {
-    const detail = this.promptDetails[prompt];
-    if (detail === undefined) return null;
-    const asked = Math.max(1, this.plan.call.sampling.promptLogprobs ?? 0);
-    const ids = this.plan.prompts[prompt]!;
-    return Array.from(ids, (id, i) => (i === 0 ? null : tokenLogprob(detail, i - 1, id, asked)));
+  private itemsPerPromptToken(): number {
+    const { call, promptLogprobs } = this.plan;
+    const { n } = call.sampling;
+    return n * ((promptLogprobs ?? 0) + (call.echo ? 1 : 0) + (call.returnTokenIds ? 1 : 0));
   }
 }

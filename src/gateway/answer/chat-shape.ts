@@ -6,6 +6,7 @@ import {
   event,
   type FinishedChoice,
   HOLE,
+  idList,
   split,
   type TokenDetail,
   usageObject,
@@ -56,8 +57,7 @@ export class ChatShape implements AnswerShape {
       choices: choices.map(({ choice, text, tokenIds, logprobs }) => ({
         index: choice.index,
         message: { role: 'assistant', content: text, refusal: null },
-        logprobs:
-          logprobs === null ? null : { content: logprobs.map((entry) => this.names.chat(entry!)), refusal: null },
+        logprobs: logprobs === null ? null : { content: this.names.chatList(logprobs), refusal: null },
         finish_reason: choice.finishReason,
         stop_reason: choice.stopReason,
         ...(call.returnTokenIds ? { token_ids: tokenIds } : {}),
@@ -66,7 +66,7 @@ export class ChatShape implements AnswerShape {
       ...(choices[0]!.promptLogprobs === null
         ? {}
         : { prompt_logprobs: this.names.prompt(choices[0]!.promptLogprobs) }),
-      ...(call.returnTokenIds ? { prompt_token_ids: [...choices[0]!.promptIds] } : {}),
+      ...(call.returnTokenIds ? { prompt_token_ids: idList(choices[0]!.promptIds) } : {}),
     };
   }
 

@@ -6,11 +6,19 @@ import {
   event,
   type FinishedChoice,
   HOLE,
+  idList,
+  type LogprobList,
   split,
   type TokenDetail,
+  type TokenLogprob,
   usageObject,
 } from './answer-shape.ts';
 import type { TokenNames } from './token-logprobs.ts';
+
+/** The log-probabilities of one token as a list. */
+function one(logprob: TokenLogprob): LogprobList {
+  return { length: 1, id: () => logprob.id, at: () => logprob };
+}
 
 /** /v1/completions: text, with log-probabilities as parallel lists (OpenAI's API reference, "completion object"). */
 export class CompletionShape implements AnswerShape {
@@ -37,7 +45,7 @@ export class CompletionShape implements AnswerShape {
 
   detailed(choice: Choice, text: string, detail: TokenDetail, usage: Usage | null): string {
     const { logprob } = detail;
-    const logprobs = logprob === null ? null : this.names.completion([logprob], [logprob.id], [detail.textOffset]);
+    const logprobs = logprob === null ? null : this.names.completion(one(logprob), detail.textOffset);
     const chunk = this.chunk(choice.index, text, logprobs, null, detail.tokenIds);
     return event(usage === null ? chunk : { ...chunk, usage: usageObject(usage) });
   }
@@ -54,17 +62,15 @@ export class CompletionShape implements AnswerShape {
   body(call: GenerationCall, choices: readonly FinishedChoice[], usage: Usage): object {
     return {
       ...this.head(),
-      choices: choices.map(
-        ({ choice, text, tokenIds, promptIds, logprobs, promptLogprobs, logprobIds, textOffsets }) => ({
-          index: choice.index,
-          text,
-          logprobs: logprobs === null ? null : this.names.completion(logprobs, logprobIds, textOffsets),
-          finish_reason: choice.finishReason,
-          stop_reason: choice.stopReason,
-          ...(promptLogprobs === null ? {} : { prompt_logprobs: this.names.prompt(promptLogprobs) }),
-          ...(call.returnTokenIds ? { token_ids: tokenIds, prompt_token_ids: [...promptIds] } : {}),
-        }),
-      ),
+      choices: choices.map(({ choice, text, tokenIds, promptIds, logprobs, promptLogprobs }) => ({
+        index: choice.index,
+        text,
+        logprobs: logprobs === null ? null : this.names.completion(logprobs),
+        finish_reason: choice.finishReason,
+        stop_reason: choice.stopReason,
+        ...(promptLogprobs === null ? {} : { prompt_logprobs: this.names.prompt(promptLogprobs) }),
+        ...(call.returnTokenIds ? { token_ids: tokenIds, prompt_token_ids: idList(promptIds) } : {}),
+      })),
       usage: usageObject(usage),
     };
   }

@@ -65,9 +65,7 @@ export class GenerateShape implements AnswerShape {
         index: choice.index,
         text,
         ...(call.returnTokenIds ? { token_ids: tokenIds } : {}),
-        ...(logprobs === null
-          ? {}
-          : { logprobs: logprobs.map((entry) => (entry === null ? null : this.names.chat(entry))) }),
+        ...(logprobs === null ? {} : { logprobs: this.names.chatList(logprobs) }),
         finish_reason: choice.finishReason,
         stop_reason: choice.stopReason,
       })),

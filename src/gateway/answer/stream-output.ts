@@ -6,7 +6,8 @@ import type { CallOutput, Choice, GenerationPlan, Usage } from '../generation-ru
 import { SseWriter } from '../sse-writer.ts';
 import { type AnswerShape, event, jsonContent } from './answer-shape.ts';
 import { echoesLogprobs, echoText } from './echo.ts';
-import { tokenLogprob } from './token-logprobs.ts';
+import type { LazyText } from './json-pieces.ts';
+import { promptList, tokenLogprob } from './token-logprobs.ts';
 
 export interface StreamOptions {
   readonly tokenizer: Tokenizer;
@@ -132,23 +133,33 @@ export class StreamOutput implements CallOutput {
   }
 
   private echo(choice: Choice, stream: ChoiceStream): void {
-    const { call, prompts } = this.plan;
-    const prompt = prompts[choice.prompt]!;
     const { tokenizer } = this.options;
-    const detail = this.promptDetail;
-    if (!echoesLogprobs(call) || detail === null) {
-      const text = echoText(this.plan, choice.prompt, tokenizer);
+    const prompt = this.plan.prompts[choice.prompt]!;
+    const detail = echoesLogprobs(this.plan.call) ? this.promptDetail : null;
+    const text = detail === null ? echoText(this.plan, choice.prompt, tokenizer) : '';
+    if (detail === null && typeof text === 'string') {
       stream.characters += text.length;
       if (text !== '') this.writer.add(stream.prefix + jsonContent(text) + this.suffix);
       return;
     }
-    for (let i = 0; i < prompt.length; i++) {
-      const text = tokenizer.pieceText(prompt[i]!);
-      const logprob = i === 0 ? null : tokenLogprob(detail, i - 1, prompt[i]!, alternatives(this.plan));
-      this.writer.add(
-        this.shape.detailed(choice, text, { logprob, tokenIds: null, textOffset: stream.characters }, null),
-      );
-      stream.characters += text.length;
+    // The offsets of the output count on from the end of the prompt.
+    for (const id of prompt) stream.characters += tokenizer.pieceText(id).length;
+    this.writer.addSlowly(
+      detail === null ? this.echoTexts(stream, text as LazyText) : this.echoDetails(choice, prompt, detail),
+    );
+  }
+
+  private *echoTexts(stream: ChoiceStream, text: LazyText): Generator<string> {
+    for (const part of text.texts()) if (part !== '') yield stream.prefix + jsonContent(part) + this.suffix;
+  }
+
+  private *echoDetails(choice: Choice, prompt: Int32Array, detail: TokenLogprobs): Generator<string> {
+    let textOffset = 0;
+    const list = promptList(prompt, detail, alternatives(this.plan));
+    for (let i = 0; i < list.length; i++) {
+      const text = this.options.tokenizer.pieceText(prompt[i]!);
+      yield this.shape.detailed(choice, text, { logprob: list.at(i), tokenIds: null, textOffset }, null);
+      textOffset += text.length;
     }
   }
 }

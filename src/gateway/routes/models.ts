@@ -1,5 +1,7 @@
 import { ChatTemplateError, TokenizerBusyError } from '../../tokenizer/index.ts';
 import { KEY, type RouteRegistry } from '../access.ts';
+import { idList } from '../answer/answer-shape.ts';
+import { LazyList, LazyText, sendJson } from '../answer/json-pieces.ts';
 import {
   badRequest,
   notFoundModel,
@@ -39,22 +41,25 @@ export function modelRoutes(app: RouteRegistry, context: GatewayContext): void {
     throw notImplemented('embeddings are not served: the models here generate text; use a server for embedding models');
   });
 
-  app.post('/tokenize', KEY, async (request) => {
+  app.post('/tokenize', KEY, async (request, reply) => {
     const call = parseTokenize(request.body, served);
     const ids = await encodePrompt(context, call.prompt, call.addSpecialTokens);
     requireTokensWithin(fieldWithTexts(call), ids.length, served);
     if (call.shape === 'llama.cpp') {
-      if (!call.withPieces) return { tokens: [...ids] };
-      return { tokens: [...ids].map((id) => ({ id, piece: tokenizer.pieceText(id) })) };
+      const piece = (index: number) => ({ id: ids[index]!, piece: tokenizer.pieceText(ids[index]!) });
+      const tokens = call.withPieces ? new LazyList(ids.length, () => piece) : idList(ids);
+      return sendJson(reply, { tokens }, ids.length);
     }
-    const strings = call.returnTokenStrings ? { token_strs: [...ids].map((id) => tokenizer.pieceText(id)) } : {};
-    return { count: ids.length, max_model_len: served.modelLenMax, tokens: [...ids], ...strings };
+    const text = (index: number) => tokenizer.pieceText(ids[index]!);
+    const strings = call.returnTokenStrings ? { token_strs: new LazyList(ids.length, () => text) } : {};
+    const body = { count: ids.length, max_model_len: served.modelLenMax, tokens: idList(ids), ...strings };
+    return sendJson(reply, body, ids.length);
   });
 
-  app.post('/detokenize', KEY, async (request) => {
+  app.post('/detokenize', KEY, async (request, reply) => {
     const call = parseDetokenize(request.body, served);
-    const text = tokenizer.decode(call.ids, false);
-    return call.shape === 'llama.cpp' ? { content: text } : { prompt: text };
+    const text = new LazyText(call.ids, tokenizer, false);
+    return sendJson(reply, call.shape === 'llama.cpp' ? { content: text } : { prompt: text }, call.ids.length);
   });
 }
 

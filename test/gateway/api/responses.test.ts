@@ -94,10 +94,8 @@ describe.each(ENDPOINTS)('answers of %s are what the OpenAPI document says', (ki
     text: TEXT,
     tokenIds: [104],
     promptIds: Int32Array.of(104, 105),
-    logprobs: [logprob],
+    logprobs: { length: 1, id: () => 104, at: () => logprob },
     promptLogprobs: null,
-    logprobIds: [104],
-    textOffsets: [0],
   };
 
   it.each([{}, { return_token_ids: true }, { logprobs: kind === 'chat' ? true : 2 }])(
