@@ -83,3 +83,18 @@ export class ProbedServer {
     await exited;
   }
 }
+
+/** Longest turn of the event loop that a request may cause, CPU ms: others wait at most that long. */
+export const TURN_MAX_MS = 50;
+
+/** Sends requests one after the other; what was wrong, with the command that repeats it. */
+export async function longTurns(server: ProbedServer, requests: Iterable<CostlyRequest>): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const request of requests) {
+    const { status, worstMs } = await server.ask(request);
+    const say = (what: string) => wrong.push(`${request.name}: ${what} (npx tsx bench/event-loop.ts --generated 5000)`);
+    if (worstMs > TURN_MAX_MS) say(`a turn took ${worstMs.toFixed(1)} ms of CPU`);
+    if (status === 500 || (request.status !== null && status !== request.status)) say(`status ${status}`);
+  }
+  return wrong;
+}
