@@ -22,9 +22,10 @@ import {
   PRIORITY,
   Request,
   StreamTokens,
+  type TokenSink,
   VirtualClock,
 } from '../../src/core/index.ts';
-import { createMetricsPage, EngineMetrics } from '../../src/observability/index.ts';
+import { createMetricsPage, EngineMetrics, type MetricsPage } from '../../src/observability/index.ts';
 import { MetricsSnapshot } from '../../src/observability/metrics-snapshot.ts';
 
 const TIMING = new RooflineTimingModel(catalogueModel('meta-llama/Llama-3.1-8B-Instruct'), H100_SXM, 16, {
@@ -55,6 +56,10 @@ export interface MeteredRunOptions {
   /** Runs of decode steps in one submission. */
   readonly runs?: boolean;
   readonly hostTimer?: HostTimer;
+  /** Where all requests' tokens go. */
+  readonly sink?: TokenSink;
+  /** Called before anything runs. */
+  readonly made?: (page: MetricsPage, engine: Engine) => void;
   readonly seen?: (snapshot: MetricsSnapshot, engine: Engine) => void;
 }
 
@@ -104,6 +109,7 @@ export function meteredRun(options: MeteredRunOptions) {
     proposer: drafts === null ? null : new FixedProposer(),
   });
   metrics.attach(engine);
+  options.made?.(page, engine);
   const snapshot = new MetricsSnapshot();
   arrange(options, engine, clock);
   const sampleNs = options.sampleNs ?? 20e6;
@@ -125,7 +131,10 @@ function arrange(options: MeteredRunOptions, engine: Engine, clock: VirtualClock
     const { arrivalNs, outputTokensMax, priority = 0 } = each;
     const timeoutNs = (each.deadlineNs ?? Number.POSITIVE_INFINITY) - arrivalNs;
     const run = () => {
-      engine.submit(new Request(id, arrivalNs, { prompt, outputTokensMax, sampling, priority, timeoutNs }), NO_SINK);
+      engine.submit(
+        new Request(id, arrivalNs, { prompt, outputTokensMax, sampling, priority, timeoutNs }),
+        options.sink ?? NO_SINK,
+      );
     };
     clock.at(arrivalNs, PRIORITY.arrival, { run });
     if (each.abortNs !== undefined) clock.at(each.abortNs, PRIORITY.deadline, { run: () => engine.abort(id) });
