@@ -78,8 +78,12 @@ export class BodyOutput implements CallOutput {
   flush(): void {}
 
   private of(choice: Choice): Collected {
+    const known = this.collected[choice.index];
+    if (known !== undefined) return known;
     const logprobs = this.plan.call.logprobs === null ? null : new OutputLogprobs(alternatives(this.plan));
-    return (this.collected[choice.index] ??= { choice, text: '', tokenIds: [], logprobs });
+    const collected = { choice, text: '', tokenIds: [], logprobs };
+    this.collected[choice.index] = collected;
+    return collected;
   }
 
   /** A choice with what its prompt adds to it. */
