@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { BUILT_CLI, pause, startGateway, untilIdle } from './gateway-load/gateway-process.ts';
 import { processUsage } from './gateway-load/process-usage.ts';
@@ -9,6 +10,7 @@ import { circumstances, inWords } from './report.ts';
 //   --requests N      (default 100,000)
 //   --concurrency N   (default 64)
 //   --seed N          (default 1)
+//   --hostile N       one in so many requests is hostile, under a key of its own (default 0: none is)
 //   --cli FILE        another build of the command line (default: dist/src/cli/main.js)
 //   --json            one JSON document
 //
@@ -20,6 +22,7 @@ const { values: flags } = parseArgs({
     requests: { type: 'string', default: '100000' },
     concurrency: { type: 'string', default: '64' },
     seed: { type: 'string', default: '1' },
+    hostile: { type: 'string', default: '0' },
     cli: { type: 'string', default: BUILT_CLI },
     json: { type: 'boolean', default: false },
   },
@@ -33,12 +36,21 @@ const RSS_GROWTH_MAX = 0.1;
 /** How long memory is watched after a collection, since its pages are handed back by and by. */
 const SETTLE_MS = 5000;
 
+const hostile = Number(flags.hostile);
+const keys = [
+  { name: 'client', key: 'client-key' },
+  { name: 'attacker', key: 'attacker-key' },
+];
 const server = await startGateway(flags.cli, [
   'time_scale: 0',
   'limits: {stream_buffer: 64KiB, max_waiting: 4096, max_queue_wait: 60s}',
+  ...(hostile === 0 ? [] : [`auth: ${JSON.stringify({ keys: keys.map(keyEntry) })}`]),
 ]);
 try {
-  const target = { port: server.port, key: null };
+  const target =
+    hostile === 0
+      ? { port: server.port, key: null }
+      : { port: server.port, key: keys[0]!.key, attacker: { key: keys[1]!.key, every: hostile } };
   const startMs = performance.now();
   const warmUp = await soak(target, {
     requests: Math.max(WARM_UP_MIN, Math.ceil(requests / 10)),
@@ -46,10 +58,10 @@ try {
     seed: seed + 1,
     progress,
   });
-  await untilIdle(server.url);
+  await untilIdle(server.url, target.key);
   const rssBefore = await heldRss();
   const result = await soak(target, { requests, concurrency, seed, progress });
-  const page = await untilIdle(server.url);
+  const page = await untilIdle(server.url, target.key);
   const rssUncollected = processUsage(server.pid).rssBytes;
   const rssAfter = await heldRss();
   const { received, outcomes } = serverCounts(await (await fetch(`${server.url}/metrics`)).text());
@@ -58,6 +70,8 @@ try {
     'every client saw one end': sum(result.endings) === requests,
     'every request that the server took ended once': sum(outcomes) === received,
     'no answer was lost': completed(outcomes, [warmUp, result]),
+    'no client was refused for an overload':
+      hostile === 0 || warmUp.endings.overloaded + result.endings.overloaded === 0,
     'no server errors': outcomes['server_error'] === 0,
     'no blocks are in use': page.kv_blocks_used === 0,
     'the engine was not started again': page.engine_restarts === 0,
@@ -84,6 +98,10 @@ try {
   await server.stop();
 }
 
+function keyEntry({ name, key }: { readonly name: string; readonly key: string }): object {
+  return { name, sha256: createHash('sha256').update(key).digest('hex') };
+}
+
 function progress(done: number): void {
   if (done % 10_000 === 0) console.error(`${done} requests`);
 }
@@ -97,7 +115,7 @@ function completed(outcomes: Readonly<Record<string, number>>, results: readonly
   const success = outcomes['success']!;
   const least = results.reduce((total, { endings }) => total + endings.completed, 0);
   const most = results.reduce(
-    (total, { endings }) => total + endings.completed + endings['hung up'] + endings['cut off'],
+    (total, { endings }) => total + endings.completed + endings['hung up'] + endings['cut off'] + endings.attacked,
     0,
   );
   return success >= least && success <= most;

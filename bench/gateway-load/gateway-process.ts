@@ -31,15 +31,16 @@ export async function startGateway(cli: string, lines: readonly string[]): Promi
   }
 }
 
-export async function loadPage(url: string): Promise<LoadPage> {
-  return (await (await fetch(`${url}/load`)).json()) as LoadPage;
+export async function loadPage(url: string, key: string | null = null): Promise<LoadPage> {
+  const headers = key === null ? {} : { authorization: `Bearer ${key}` };
+  return (await (await fetch(`${url}/load`, { headers })).json()) as LoadPage;
 }
 
 /** Waits until nothing is with the engine. Throws after `deadlineMs`. */
-export async function untilIdle(url: string, deadlineMs = 60_000): Promise<LoadPage> {
+export async function untilIdle(url: string, key: string | null = null, deadlineMs = 60_000): Promise<LoadPage> {
   const endMs = performance.now() + deadlineMs;
   for (;;) {
-    const page = await loadPage(url);
+    const page = await loadPage(url, key);
     if (page.live_requests + page.running_sequences + page.waiting_sequences === 0) return page;
     if (performance.now() > endMs) throw new Error(`still busy after ${deadlineMs} ms: ${JSON.stringify(page)}`);
     await pause(50);

@@ -1,5 +1,6 @@
 import { Agent, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import { generatedRequest, HOSTILE } from './costly-requests.ts';
 import { postJson, textOf } from './post-json.ts';
 import { uniform } from './uniform.ts';
 
@@ -12,15 +13,23 @@ export type Manner =
   | 'slow reader'
   | 'bad body'
   | 'truncated body'
-  | 'no http';
+  | 'no http'
+  | 'hostile';
 
-/** How it ended for the client: `broken` is what must not happen, everything else may. */
-export type Ending = 'completed' | 'refused' | 'overloaded' | 'hung up' | 'cut off' | 'broken';
+/** How it ended for the client: `broken` is what must not happen, everything else may; `attacked`: a hostile request, whatever it got. */
+export type Ending = 'completed' | 'refused' | 'overloaded' | 'hung up' | 'cut off' | 'attacked' | 'broken';
 
 export interface RoughTarget {
   readonly port: number;
   /** null: the server wants none. */
   readonly key: string | null;
+  /** Every so many requests one is hostile, under a key of its own; null or left out: none is. */
+  readonly attacker?: Attacker | null;
+}
+
+interface Attacker {
+  readonly key: string;
+  readonly every: number;
 }
 
 export interface RoughOutcome {
@@ -31,7 +40,7 @@ export interface RoughOutcome {
 }
 
 /** Of a thousand requests. */
-const ROUGH_SHARES: readonly (readonly [Manner, number])[] = [
+const ROUGH_SHARES: readonly (readonly [Exclude<Manner, 'hostile'>, number])[] = [
   ['whole', 300],
   ['stream', 295],
   ['hang up in stream', 150],
@@ -85,15 +94,32 @@ export class RoughClient {
 
   async ask(index: number): Promise<RoughOutcome> {
     const draw = uniform(Math.imul(this.seed, 0x9e3779b1) ^ index);
-    const manner = mannerOf(draw());
-    const [ending, detail] = await this.act(manner, draw).catch((error: unknown): [Ending, string] => [
-      'broken',
-      String(error),
-    ]);
+    const drawn = mannerOf(draw());
+    const { attacker = null } = this.target;
+    const manner = attacker !== null && index % attacker.every === 0 ? 'hostile' : drawn;
+    const [ending, detail] = await (manner === 'hostile'
+      ? this.attack(attacker!, index)
+      : this.act(manner, draw)
+    ).catch((error: unknown): [Ending, string] => ['broken', String(error)]);
     return { manner, ending, detail };
   }
 
-  private act(manner: Manner, draw: () => number): Promise<[Ending, string]> {
+  /** A costly request under the attacker's key, one in forty of those that an attack was made of. */
+  private async attack({ key, every }: Attacker, index: number): Promise<[Ending, string]> {
+    const attack = index / every;
+    const named = attack % 40 === 0 ? HOSTILE[(attack / 40) % HOSTILE.length]! : null;
+    const costly = named ?? generatedRequest(this.seed, index);
+    try {
+      const answer = await postJson(costly.path, costly.body(), { port: this.target.port, key, agent: this.agent });
+      for await (const _ of answer);
+      return answer.statusCode === 500 ? ['broken', `${costly.name} got 500`] : ['attacked', ''];
+    } catch {
+      // A body above the limit is refused before all of it is read, and the connection closed.
+      return ['attacked', ''];
+    }
+  }
+
+  private act(manner: Exclude<Manner, 'hostile'>, draw: () => number): Promise<[Ending, string]> {
     const tokens = 1 + Math.floor(draw() * 64);
     const n = draw() < 0.1 ? 3 : 1;
     const prompt = `${'word '.repeat(1 + Math.floor(draw() * 40))}${Math.floor(draw() * 8)}`;
@@ -243,7 +269,7 @@ export class RoughClient {
   }
 }
 
-function mannerOf(share: number): Manner {
+function mannerOf(share: number): Exclude<Manner, 'hostile'> {
   let left = 1000 * share;
   for (const [manner, weight] of ROUGH_SHARES) {
     if (left < weight) return manner;

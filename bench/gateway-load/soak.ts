@@ -33,6 +33,7 @@ export async function soak(target: RoughTarget, options: SoakOptions): Promise<S
     overloaded: 0,
     'hung up': 0,
     'cut off': 0,
+    attacked: 0,
     broken: 0,
   };
   const manners: Partial<Record<Manner, number>> = {};
