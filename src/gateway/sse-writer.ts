@@ -20,6 +20,8 @@ export class SseWriter {
   private readonly slow: Iterator<string>[] = [];
   private pumping = false;
   private ending = false;
+  /** Of slow events. */
+  private slowCharacters = 0;
 
   constructor(response: ServerResponse, bufferBytesMax: number) {
     this.response = response;
@@ -68,11 +70,16 @@ export class SseWriter {
       this.pumping = true;
       void nextTurn().then(this.pump);
     }
-    if (this.slow.length > 0) return this.pending.length <= this.bufferBytesMax || this.cutOff();
+    if (this.slow.length > 0) return this.pending.length <= this.waitingMax() || this.cutOff();
     const { pending } = this;
     this.pending = '';
     this.write(pending);
     return (response.socket ?? response).writableLength <= this.bufferBytesMax || this.cutOff();
+  }
+
+  /** What may wait behind slow events: as much more as the client has taken of these, within bounds. */
+  private waitingMax(): number {
+    return this.bufferBytesMax + Math.min(this.slowCharacters, WAITING_BUFFERS_MAX * this.bufferBytesMax);
   }
 
   private write(text: string): void {
@@ -117,6 +124,7 @@ export class SseWriter {
       return;
     }
     this.write(slice);
+    this.slowCharacters += slice.length;
     const stream = response.socket ?? response;
     if (stream.writableLength < SLICE_CHARACTERS) void nextTurn().then(this.pump);
     else stream.once('drain', this.pump);
@@ -127,6 +135,9 @@ export class SseWriter {
     if (this.slow.length === 0) this.response.end();
   }
 }
+
+/** Of the configured buffer: what waits behind slow events at most. */
+const WAITING_BUFFERS_MAX = 16;
 
 /** Of slow events, in one turn: about 2 ms of work. */
 const SLICE_CHARACTERS = 32_768;

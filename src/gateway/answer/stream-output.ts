@@ -44,7 +44,8 @@ export class StreamOutput implements CallOutput {
   /** Nothing but text is asked for: events are put together from parts made before. */
   private readonly plain: boolean;
   private complete = false;
-  private promptDetail: TokenLogprobs | null = null;
+  private readonly promptDetails: TokenLogprobs[] = [];
+  private readonly charactersOfPrompt: number[] = [];
 
   constructor(reply: FastifyReply, plan: GenerationPlan, shape: AnswerShape, options: StreamOptions) {
     this.reply = reply;
@@ -80,8 +81,8 @@ export class StreamOutput implements CallOutput {
     }
   }
 
-  promptLogprobs(_prompt: number, logprobs: TokenLogprobs): void {
-    this.promptDetail = logprobs;
+  promptLogprobs(prompt: number, logprobs: TokenLogprobs): void {
+    this.promptDetails[prompt] = logprobs;
   }
 
   finished(choice: Choice): void {
@@ -135,7 +136,7 @@ export class StreamOutput implements CallOutput {
   private echo(choice: Choice, stream: ChoiceStream): void {
     const { tokenizer } = this.options;
     const prompt = this.plan.prompts[choice.prompt]!;
-    const detail = echoesLogprobs(this.plan.call) ? this.promptDetail : null;
+    const detail = echoesLogprobs(this.plan.call) ? (this.promptDetails[choice.prompt] ?? null) : null;
     const text = detail === null ? echoText(this.plan, choice.prompt, tokenizer) : '';
     if (detail === null && typeof text === 'string') {
       stream.characters += text.length;
@@ -143,10 +144,20 @@ export class StreamOutput implements CallOutput {
       return;
     }
     // The offsets of the output count on from the end of the prompt.
-    for (const id of prompt) stream.characters += tokenizer.pieceText(id).length;
+    stream.characters += this.promptCharacters(choice.prompt);
     this.writer.addSlowly(
       detail === null ? this.echoTexts(stream, text as LazyText) : this.echoDetails(choice, prompt, detail),
     );
+  }
+
+  /** Of the texts of a prompt's tokens: counted once for all its choices. */
+  private promptCharacters(index: number): number {
+    let characters = this.charactersOfPrompt[index];
+    if (characters !== undefined) return characters;
+    characters = 0;
+    for (const id of this.plan.prompts[index]!) characters += this.options.tokenizer.pieceText(id).length;
+    this.charactersOfPrompt[index] = characters;
+    return characters;
   }
 
   private *echoTexts(stream: ChoiceStream, text: LazyText): Generator<string> {

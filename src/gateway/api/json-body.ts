@@ -133,12 +133,12 @@ export function requireWithin(text: string, limits: JsonLimits, path: string | n
       ? invalidJson(`the body nests deeper than ${limits.depthMax} levels`)
       : badRequest(param, `${place}: nests deeper than ${limits.depthMax} levels`, 'too_many_values');
   }
-  const expected =
+  const owner = path === null && param !== null ? 'the body up to here has' : 'has';
+  const [what, max] =
     excess.of === 'keys'
-      ? `at most ${limits.keysMax} keys and list items other than numbers`
-      : `at most ${limits.numbersMax} list items`;
-  const got = path === null ? 'the body has more up to here' : 'has more';
-  throw badRequest(param, `${place}: ${got}; expected: ${expected}`, 'too_many_values');
+      ? ['keys and list items other than numbers', limits.keysMax]
+      : ['list items', limits.numbersMax];
+  throw badRequest(param, `${place}: ${owner} too many ${what}; expected: at most ${max}`, 'too_many_values');
 }
 
 /** `TextDecoder` with `fatal` takes nine times as long for text that is not ASCII. */

@@ -119,7 +119,7 @@ function readSubmit(numbers: Float64Array, from: number, handler: CommandHandler
   const bias = list(() => [next(), next()] as const);
   sampling.logitBias = bias.length === 0 ? null : new Map(bias);
   const length = next();
-  const prompt = Int32Array.from(numbers.subarray(at, at + length));
+  const prompt = new Int32Array(numbers.subarray(at, at + length));
   handler.submit({ ...fields, id, prompt, outputTokensMax, sampling });
   return at + length;
 }
