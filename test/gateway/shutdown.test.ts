@@ -1,8 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import {
   bodyOf,
   type CompletionBody,
@@ -11,56 +7,23 @@ import {
   streamedText,
   until,
 } from '../support/http-calls.ts';
-import { REPOSITORY_ROOT } from '../support/repository-files.ts';
+import { type ServedProcess, serveProcess } from '../support/served-process.ts';
 
 // `twinfer serve` as a process of its own, ended by signals as an orchestrator ends it.
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'twinfer-shutdown-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-let child: ChildProcess | null = null;
-afterEach(() => {
-  child?.kill('SIGKILL');
-  child = null;
+let server: ServedProcess | null = null;
+afterEach(async () => {
+  server?.kill('SIGKILL');
+  await server?.exit;
+  server = null;
 });
 
-interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
+async function serve(drainTimeout: string): Promise<ServedProcess> {
+  server = await serveProcess(`limits: {drain_timeout: ${drainTimeout}}`);
+  return server;
 }
 
-interface ServerProcess {
-  readonly url: string;
-  readonly exit: Promise<Exit>;
-  kill(signal: NodeJS.Signals): void;
-}
-
-async function serve(drainTimeout: string): Promise<ServerProcess> {
-  const config = join(folder, 'serve.yaml');
-  writeFileSync(config, `port: 0\nlimits: {drain_timeout: ${drainTimeout}}\nserved_model_names: [twin]\n`);
-  const main = join(REPOSITORY_ROOT, 'src/cli/main.ts');
-  const started = spawn(process.execPath, ['--import', 'tsx', main, 'serve', config], {
-    cwd: REPOSITORY_ROOT,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  child = started;
-  let output = '';
-  started.stdout.on('data', (part: Buffer) => {
-    output += part.toString();
-  });
-  const exit = new Promise<Exit>((resolve) => started.once('exit', (code, signal) => resolve({ code, signal })));
-  await until(
-    () => output,
-    (text) => /curl .*\n/.test(text),
-  );
-  const url = /url +(http:\S+)\/v1\n/.exec(output)![1]!;
-  return { url, exit, kill: (signal) => started.kill(signal) };
-}
-
-function complete(server: ServerProcess, body: object): Promise<Response> {
+function complete(server: ServedProcess, body: object): Promise<Response> {
   return fetch(`${server.url}/v1/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -68,12 +31,12 @@ function complete(server: ServerProcess, body: object): Promise<Response> {
   });
 }
 
-async function begun(server: ServerProcess, tokens: number): Promise<{ stream: EventStream; first: string }> {
+async function begun(server: ServedProcess, tokens: number): Promise<{ stream: EventStream; first: string }> {
   const stream = new EventStream(await complete(server, { max_tokens: tokens, stream: true }));
   return { stream, first: (await stream.next())! };
 }
 
-function draining(server: ServerProcess): Promise<unknown> {
+function draining(server: ServedProcess): Promise<unknown> {
   return until(
     () => fetch(`${server.url}/health`).then((response) => response.status),
     (status) => status === 503,
