@@ -246,14 +246,18 @@ function keyLimits(section: ServeSection['limits']['per_key']): KeyLimitsConfig 
 
 type Limits = Pick<ServeConfig, 'limits' | 'admission' | 'requestLimits' | 'http'>;
 
-function limitsOf({ value }: LoadedServe, overrides: ServeOverrides, run: RunSpec, timeScale: number): Limits {
-  const { limits, request } = value;
+function limitsOf(loaded: LoadedServe, overrides: ServeOverrides, run: RunSpec, timeScale: number): Limits {
+  const { limits, request } = loaded.value;
+  if (ms(limits.header_timeout) > ms(limits.request_timeout)) {
+    const expected = `expected: at most request_timeout (${limits.request_timeout})`;
+    loaded.fail(['limits', 'header_timeout'], `${limits.header_timeout} is not allowed; ${expected}`);
+  }
   const generationTimeoutMs = ms(limits.generation_timeout);
   return {
     limits: {
       waitingMax: limits.max_waiting,
       drainTimeoutMs: ms(limits.drain_timeout),
-      tokenizerQueueMax: value.tokenizer.max_waiting,
+      tokenizerQueueMax: loaded.value.tokenizer.max_waiting,
       perKey: { ...keyLimits(limits.per_key), ...overrides.keyLimits },
       fairKeys: limits.fair_keys,
     },

@@ -39,6 +39,8 @@ export interface GatewayContext {
   /** Log lines that could not be written (a full disk, a reader that is gone), since the start. */
   readonly logLinesDropped: () => number;
   readonly nowMs: () => number;
+  /** An engine that is asked for its state and answers nothing within this time is taken not to answer. */
+  readonly engineAnswerMs: number;
   /** Seconds since 1970, for `created`. */
   readonly epochSeconds: () => number;
   readonly settings: GatewaySettings;

@@ -1,3 +1,4 @@
+import type { ServerOptions } from 'node:http';
 import cors from '@fastify/cors';
 import Fastify, {
   type FastifyError,
@@ -39,6 +40,17 @@ import { traceRequest } from './tracing/trace-request.ts';
 
 const REQUEST_ID_PATTERN = /^[\x21-\x7e]{1,128}$/;
 
+function httpOptions({ headersTimeoutMs, requestTimeoutMs }: GatewayContext['settings']): ServerOptions {
+  return {
+    headersTimeout: headersTimeoutMs,
+    // fastify sets it later; Node compares the two when it makes the server.
+    requestTimeout: requestTimeoutMs,
+    maxHeaderSize: 16_384,
+    // A request without Host is answered by a hook.
+    requireHostHeader: false,
+  };
+}
+
 /** The HTTP server, not yet listening. Errors are in OpenAI's shape whatever goes wrong, and name no inside. */
 export async function createServer(context: GatewayContext): Promise<FastifyInstance> {
   const { settings } = context;
@@ -49,15 +61,14 @@ export async function createServer(context: GatewayContext): Promise<FastifyInst
     childLoggerFactory: (logger, bindings, options) =>
       logger.child({ ...bindings, reqId: loggedId(String(bindings['reqId'])) }, options),
     bodyLimit: settings.bodyBytesMax,
-    requestTimeout: settings.requestTimeoutMs,
     connectionTimeout: 0,
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
     // Answered by a hook, in the shape of all errors.
     return503OnClosing: false,
     routerOptions: { maxParamLength: PATH_PART_CHARACTERS_MAX },
-    // A request without Host is answered by a hook, too.
-    http: { headersTimeout: settings.headersTimeoutMs, maxHeaderSize: 16_384, requireHostHeader: false },
+    requestTimeout: settings.requestTimeoutMs,
+    http: httpOptions(settings),
     genReqId(raw) {
       const given = raw.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID_PATTERN.test(given) ? given : `req-${++requests}`;

@@ -48,11 +48,26 @@ export interface Serving {
   readonly tracing: Tracing | null;
 }
 
+/** The server's clock, and how long it waits for what may never come. */
+export interface ServerPatience {
+  readonly nowMs: () => number;
+  /** The engine's thread, asked for its state. */
+  readonly engineAnswerMs: number;
+  /** The collector of traces, at the end. */
+  readonly collectorMs: number;
+}
+
+const PATIENCE: ServerPatience = { nowMs: () => wallNs() / 1e6, engineAnswerMs: 1000, collectorMs: 3000 };
+
 /**
  * Starts engine thread, tokenizer pool and HTTP server; resolves when requests are taken. Throws what is wrong with the configuration's
  * files, and the system's error when the address is taken.
  */
-export async function startServing(config: ServeConfig, makeGuard: MakeGuard = newGuard): Promise<Serving> {
+export async function startServing(
+  config: ServeConfig,
+  patience = PATIENCE,
+  makeGuard: MakeGuard = newGuard,
+): Promise<Serving> {
   const tokenizer = openTokenizer(config.modelFolder);
   const page = createMetricsPage();
   const metrics = new GatewayMetrics(page);
@@ -62,14 +77,13 @@ export async function startServing(config: ServeConfig, makeGuard: MakeGuard = n
   );
   const destination = logDestination(config.logFile, guard);
   const log = pino(logOptions(config.logLevel), destination);
-  const common = { page, log, guard };
+  const common = { page, log, guard, patience };
   const tracing = await tracingOf(config, common);
   const names = new RequestNames();
   const link = engineLink(config, tokenizer, common, tracing, names);
   const recording = await openRecording(config, page, log);
   await link.start();
-  const { modelFolder, tokenizerThreads, limits } = config;
-  const pool = new TokenizerPool(tokenizer, modelFolder, tokenizerThreads, limits.tokenizerQueueMax);
+  const pool = tokenizerPool(config, tokenizer);
   const alerts = new AlertWatch(page, log);
   const context = gatewayContext(config, {
     alerts,
@@ -87,14 +101,14 @@ export async function startServing(config: ServeConfig, makeGuard: MakeGuard = n
   startSampling(app, context, {
     alerts,
     recording,
-    stalls: new StallReporter(link, config.watchdog.stallMs, log, names, guard),
+    stalls: stallReporter(config, link, names, common),
   });
   const close = async () => {
     await pool.close();
     // Behind everything that may still end a trace.
     await tracing?.close();
   };
-  const stop = stopper(app, link, close, limits.drainTimeoutMs, common);
+  const stop = stopper(app, link, close, config.limits.drainTimeoutMs, common);
   try {
     await app.listen({ host: await addressToListenOn(config.host), port: config.port });
   } catch (error) {
@@ -147,6 +161,20 @@ function startSampling(app: FastifyInstance, context: GatewayContext, { alerts, 
   });
 }
 
+function tokenizerPool({ modelFolder, tokenizerThreads, limits }: ServeConfig, tokenizer: Tokenizer): TokenizerPool {
+  return new TokenizerPool(tokenizer, modelFolder, tokenizerThreads, limits.tokenizerQueueMax);
+}
+
+function stallReporter(
+  { watchdog }: ServeConfig,
+  link: EngineThreadLink,
+  names: RequestNames,
+  { log, guard, patience }: Common,
+): StallReporter {
+  const { engineAnswerMs } = patience;
+  return new StallReporter({ link, stallMs: watchdog.stallMs, engineAnswerMs, log, names, guard });
+}
+
 function urlOf(app: FastifyInstance, host: string): string {
   const { port } = app.server.address() as AddressInfo;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -164,6 +192,7 @@ interface Common {
   readonly page: MetricsPage;
   readonly log: Logger;
   readonly guard: Guard;
+  readonly patience: ServerPatience;
 }
 
 /** Tests give one whose callbacks fail. */
@@ -181,13 +210,15 @@ async function tracingOf(config: ServeConfig, common: Common): Promise<Tracing |
   const { backend, run } = config;
   const { tensorParallel } = run;
   const model = config.modelNames[0]!;
-  return startTracing(config.tracing, { ...common, model, backend, tensorParallel, version: packageVersion() });
+  const { collectorMs } = common.patience;
+  const version = packageVersion();
+  return startTracing(config.tracing, { ...common, model, backend, tensorParallel, version, closeMs: collectorMs });
 }
 
 function engineLink(
   config: ServeConfig,
   tokenizer: Tokenizer,
-  { page, log, guard }: Common,
+  { page, log, guard, patience }: Common,
   tracing: Tracing | null,
   names: RequestNames,
 ): EngineThreadLink {
@@ -220,7 +251,7 @@ function engineLink(
     hangMs: config.watchdog.hangMs,
     restartMs: config.watchdog.restartMs,
     restartMaxMs: config.watchdog.restartMaxMs,
-    nowMs: () => wallNs() / 1e6,
+    nowMs: patience.nowMs,
     guard,
     traced: tracing?.requests ?? null,
     ...engineLogs(log, names),
@@ -257,7 +288,8 @@ function gatewayContext(config: ServeConfig, parts: Parts): GatewayContext {
     keyLimits: new KeyLimits(config.keys, limits.perKey),
     shares: new KeyShares(config.admission, config.limits.fairKeys),
     salts: new SaltTable(config.keys.length),
-    nowMs: () => wallNs() / 1e6,
+    nowMs: parts.patience.nowMs,
+    engineAnswerMs: parts.patience.engineAnswerMs,
     epochSeconds,
     settings: {
       version: packageVersion(),

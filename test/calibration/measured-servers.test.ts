@@ -81,7 +81,7 @@ function halfWidth(of: (typeof residuals)[number], metric: PredictedMetric): num
 describe.skipIf(DATA === undefined)('measured servers (needs TWINFER_DATA)', () => {
   const file = (name: string) => join(DATA ?? '', 'ground-truth', name);
 
-  it('open loops: means within the noise between repeats, overloaded stages saturated', { timeout: 200_000 }, () => {
+  it('open loops: means within the noise between repeats, overloaded stages saturated', () => {
     const names = ['open-loop', 'open-loop-more-models', 'percentiles'];
     const files = names.map((name) => file(`vllm-0.15-${name}.csv`));
     const { stages, summary } = validateServing({ files, host, seed: 1, leaveOneModelOut: false });
@@ -99,9 +99,7 @@ describe.skipIf(DATA === undefined)('measured servers (needs TWINFER_DATA)', () 
     expect(stages.filter(({ measuredMs }) => measuredMs.ttftMean > 10_000)).toHaveLength(3);
   });
 
-  it('the fit: the command gives the bundled profile again, to what last bits of logarithms move', {
-    timeout: 300_000,
-  }, async () => {
+  it('the fit: the command gives the bundled profile again, to what last bits of logarithms move', async () => {
     const output = join(mkdtempSync(join(tmpdir(), 'fit-')), 'host.json');
     const files = ['open-loop', 'open-loop-more-models', 'percentiles'].map((name) => file(`vllm-0.15-${name}.csv`));
     const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -123,7 +121,7 @@ describe.skipIf(DATA === undefined)('measured servers (needs TWINFER_DATA)', () 
     );
   });
 
-  it('closed loops of vLLM, none of them in the fit: TPOT within 6 %', { timeout: 200_000 }, () => {
+  it('closed loops of vLLM, none of them in the fit: TPOT within 6 %', () => {
     const text = readFileSync(file('closed-loop-h100.csv'), 'utf8');
     const rows = closedLoopMeasurements('closed-loop-h100.csv', text).filter(({ backend }) => backend === 'vllm');
     const vllm = validateLoops(rows, bundledDeviceProfile('H100-SXM-80GB')!, host);

@@ -156,6 +156,11 @@ describe('a configuration that cannot be', () => {
       'limits.header_timeout: 0s is not allowed; allowed: above 0s and at most 24d',
     ],
     [
+      'headers that may take longer than the request',
+      'limits: {header_timeout: 40s}',
+      'limits.header_timeout: 40s is not allowed; expected: at most request_timeout (30s)',
+    ],
+    [
       'a timer that would fire at once',
       'limits: {generation_timeout: 30d}',
       'limits.generation_timeout: 30d is not allowed; allowed: at most 24d',

@@ -49,7 +49,7 @@ export async function expectBalanceAfterCrashes(rounds: number, seed: number): P
   });
   try {
     const fresh = await until(
-      () => paced(() => engineGauges(server)),
+      () => engineGauges(server),
       (gauges) => !Number.isNaN(gauges[GAUGE_NAMES.indexOf('gpu_compute_utilization 0')]),
     );
     let calls = 0;
@@ -59,7 +59,7 @@ export async function expectBalanceAfterCrashes(rounds: number, seed: number): P
       await server.idle();
       expectClosed(snapshotOf(server), calls);
       await until(
-        () => paced(() => engineGauges(server)),
+        () => engineGauges(server),
         (gauges) => gauges.every((value, i) => Object.is(value, fresh[i])),
       );
     }
@@ -84,15 +84,9 @@ async function runRound(server: TestServer, round: CrashRound): Promise<void> {
   fail();
   await failing;
   await until(
-    () => paced(() => link.state === 'running' && link.restarts > before),
+    () => link.state === 'running' && link.restarts > before,
     (running) => running,
   );
-}
-
-/** Between two looks at memory the other threads get the processor. */
-async function paced<T>(look: () => T): Promise<T> {
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  return look();
 }
 
 async function failEngine(server: TestServer, end: CrashRound['end']): Promise<unknown> {

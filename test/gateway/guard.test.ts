@@ -98,8 +98,8 @@ describe('a server', () => {
   let guard: FailingGuard;
   let server: TestServer;
   beforeAll(async () => {
-    server = await startTestServer({}, (config) =>
-      startServing(config, (...parts) => {
+    server = await startTestServer({}, (config, patience) =>
+      startServing(config, patience, (...parts) => {
         guard = new FailingGuard(...parts);
         return guard;
       }),

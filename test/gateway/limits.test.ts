@@ -7,6 +7,7 @@ import {
   connectTo,
   ENDLESS_TOKENS,
   type ErrorBody,
+  EventStream,
   openStream,
   post,
   requestBytes,
@@ -209,13 +210,21 @@ describe('a deadline', () => {
 
   it('that passes in the middle of a stream: an error event and [DONE]', async () => {
     const at = await start();
-    const stream = await openStream(at, ENDLESS, within('500'));
-    const events = await stream.rest();
+    // On a busy machine the first token may take longer than the deadline: then it is 504, and a longer one is tried.
+    let deadlineMs = 500;
+    let response = await post(at, { ...ENDLESS, stream: true }, within(String(deadlineMs)));
+    let late = 0;
+    for (; response.status === 504; late++) {
+      await response.text();
+      deadlineMs *= 2;
+      response = await post(at, { ...ENDLESS, stream: true }, within(String(deadlineMs)));
+    }
+    const events = await new EventStream(response).rest();
     expect(events.length).toBeGreaterThan(2);
     expect(events.at(-1)).toBe('[DONE]');
     expect((JSON.parse(events.at(-2)!) as ErrorBody).error.code).toBe('deadline_exceeded');
     await expectForgotten(at);
-    await expectCounts(at, { server_error: 1 });
+    await expectCounts(at, { server_error: 1 + late });
   });
 
   it("is at most the server's own", async () => {
@@ -235,6 +244,7 @@ describe('limits', () => {
   it('requests per minute of one key do not touch another', async () => {
     const at = await start({
       keys: [apiKey('few', 'sk-few', { limits: { requestsPerMinute: 2 } })],
+      patience: { nowMs: () => 0 },
     });
     for (let i = 0; i < 2; i++) expect((await post(at, SHORT, { key: 'sk-few' })).status).toBe(200);
     const refused = await post(at, SHORT, { key: 'sk-few' });
@@ -259,7 +269,10 @@ describe('limits', () => {
   });
 
   it('tokens per minute of a key: the next request waits for the debt', async () => {
-    const at = await start({ keys: [apiKey('thrifty', 'sk-thrifty', { limits: { tokensPerMinute: 10 } })] });
+    const at = await start({
+      keys: [apiKey('thrifty', 'sk-thrifty', { limits: { tokensPerMinute: 10 } })],
+      patience: { nowMs: () => 0 },
+    });
     expect((await post(at, { ...SHORT, max_tokens: 40 }, { key: 'sk-thrifty' })).status).toBe(200);
     const refused = await post(at, SHORT, { key: 'sk-thrifty' });
     expect(refused.status).toBe(429);

@@ -144,7 +144,8 @@ describe('the log', () => {
     });
     const view = { text: 'request 1 waits for request 2' };
     const link = { stalledMs: 9000, silentMs: 1, status: {}, admin: () => Promise.resolve(view) };
-    new StallReporter(link as never, 5000, log, names, new Guard(() => {})).look();
+    const guard = new Guard(() => {});
+    new StallReporter({ link: link as never, stallMs: 5000, engineAnswerMs: 1000, log, names, guard }).look();
     await Promise.resolve();
     expect(text).not.toContain(CANARY);
     expect(text).toMatch(/stalled: sha256-[0-9a-f]{16} waits for cmpl-req-2/);

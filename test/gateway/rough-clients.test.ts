@@ -9,11 +9,12 @@ const REQUESTS = 2000;
 it('every request ends once, and nothing is left behind, however clients behave', async () => {
   const server = await startTestServer({ http: { streamBufferBytesMax: 1 << 16 } });
   try {
-    const { endings, broken } = await soak(server, { requests: REQUESTS, concurrency: 48, seed: 1 });
+    const { endings, manners, broken } = await soak(server, { requests: REQUESTS, concurrency: 48, seed: 1 });
     expect(broken).toEqual([]);
     expect(Object.values(endings).reduce((sum, count) => sum + count)).toBe(REQUESTS);
-    for (const ending of ['completed', 'refused', 'hung up', 'cut off'] as const)
-      expect(endings[ending]).toBeGreaterThan(0);
+    for (const ending of ['completed', 'refused', 'hung up'] as const) expect(endings[ending]).toBeGreaterThan(0);
+    // On a busy machine the answer may not fill the buffers before its reader goes on; limits.test.ts cuts one off for sure.
+    expect(manners['slow reader']).toBeGreaterThan(0);
     const page = await server.idle();
     expect(page.kv_blocks_used).toBe(0);
     expect(page.engine_restarts).toBe(0);

@@ -25,7 +25,7 @@ describe.skipIf(!hasPrometheus())('a history in a real Prometheus', () => {
     await runSimulation(SPEC, { observers: [observer] });
     history = observer.history;
     oracle = await openOracle(history);
-  }, 60_000);
+  });
   afterAll(() => oracle?.close());
 
   it('answers with the samples of the history, at its times', async () => {

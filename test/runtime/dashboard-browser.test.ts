@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PANELS } from '../../src/observability/dashboard/panels.ts';
 import { TILES } from '../../src/observability/dashboard/tiles.ts';
 import { writeRecording } from '../../src/runtime/metrics-recording.ts';
@@ -13,6 +13,7 @@ import { hasBrowser, launchBrowser, openPage, type ViewOptions } from '../suppor
 import { drawnPixels, faintTexts, overflow, unnamedParts, writtenValues } from '../support/page-probes.js';
 import { ALWAYS_DRAFTS } from '../support/speculation.ts';
 import { startTestServer, type TestServer } from '../support/test-server.ts';
+import { eventually } from '../support/until.ts';
 import { scratch } from './scenarios.ts';
 
 const folder = scratch();
@@ -48,7 +49,7 @@ describe.skipIf(!here)('the dashboard of a simulated run', () => {
 
   it.each(VIEWS)('has something in every panel, $width wide and $scheme', async (view) => {
     const { page, problems, requests } = await openPage(browser, url, { ...view, height: 6000 });
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const drawn = await drawnPixels(page);
       expect(Object.entries(drawn).filter(([, pixels]) => pixels < 20)).toEqual([]);
     });
@@ -72,17 +73,17 @@ describe.skipIf(!here)('the dashboard of a simulated run', () => {
     await page.keyboard.press('Home');
     await page.keyboard.press('ArrowRight');
     const said = page.locator('#announce');
-    await vi.waitFor(async () => expect(await said.textContent()).toMatch(/^0:00:0\d: p50 .* ms, p99 .* ms$/));
+    await eventually(async () => expect(await said.textContent()).toMatch(/^0:00:0\d: p50 .* ms, p99 .* ms$/));
     expect(await page.locator('#clock').textContent()).toMatch(/^0:00:0\d$/);
     await page.keyboard.press('Tab');
     expect(await page.locator('#clock').textContent()).toBe('');
     await page.locator('#panel-kv .info button').focus();
     const help = page.locator('#panel-kv-help');
-    await vi.waitFor(async () => expect(await help.isVisible()).toBe(true));
+    await eventually(async () => expect(await help.isVisible()).toBe(true));
     expect(await help.textContent()).toContain('kv_cache_utilization_ratio');
     expect(await help.textContent()).toContain('critical above 98 %');
     await page.keyboard.press('Escape');
-    await vi.waitFor(async () => expect(await help.isVisible()).toBe(false));
+    await eventually(async () => expect(await help.isVisible()).toBe(false));
     expect(problems).toEqual([]);
     await page.context().close();
   });
@@ -90,7 +91,7 @@ describe.skipIf(!here)('the dashboard of a simulated run', () => {
   it('is a set of tables on demand, with what the charts show', async () => {
     const { page, problems } = await openPage(browser, url, { width: 390 });
     await page.locator('#tables').click();
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const rows = await page.locator('#panel-queues .table tbody tr').count();
       expect(rows).toBeGreaterThan(8);
     });
@@ -98,7 +99,7 @@ describe.skipIf(!here)('the dashboard of a simulated run', () => {
     expect(await page.locator('.panel:not([hidden]) .plot:visible').count()).toBe(0);
     expect(await overflow(page)).toBe(0);
     await page.locator('#tables').click();
-    await vi.waitFor(async () => expect((await drawnPixels(page))['ttft']).toBeGreaterThan(20));
+    await eventually(async () => expect((await drawnPixels(page))['ttft']).toBeGreaterThan(20));
     expect(problems).toEqual([]);
     await page.context().close();
   });
@@ -112,9 +113,9 @@ describe.skipIf(!here)('the dashboard of a simulated run', () => {
     await page.mouse.move(box.x + 300, box.y + 60, { steps: 4 });
     await page.mouse.up();
     const zoomed = () => page.evaluate('document.documentElement.dataset.zoomed');
-    await vi.waitFor(async () => expect(await zoomed()).toBe('true'));
+    await eventually(async () => expect(await zoomed()).toBe('true'));
     await page.mouse.dblclick(box.x + 250, box.y + 60);
-    await vi.waitFor(async () => expect(await zoomed()).toBe('false'));
+    await eventually(async () => expect(await zoomed()).toBe('false'));
     const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
     const light = await background();
     await page.locator('#theme').click();
@@ -176,21 +177,15 @@ describe.skipIf(!here)('the dashboard of a server', () => {
     const url = `${server.url}/dashboard`;
     const { page, problems, requests } = await openPage(browser, url, { ...view, height: 6000 });
     await page.locator('[data-range="60"]').click();
-    await vi.waitFor(
-      async () => {
-        const drawn = await drawnPixels(page);
-        expect(Object.keys(drawn)).toEqual(PANELS.map(({ id }) => id));
-        expect(Object.entries(drawn).filter(([, pixels]) => pixels < 4)).toEqual([]);
-      },
-      { timeout: 20_000, interval: 250 },
-    );
+    await eventually(async () => {
+      const drawn = await drawnPixels(page);
+      expect(Object.keys(drawn)).toEqual(PANELS.map(({ id }) => id));
+      expect(Object.entries(drawn).filter(([, pixels]) => pixels < 4)).toEqual([]);
+    });
     const values = await writtenValues(page);
     for (const { id } of TILES) expect(values[`tile-${id}`]).toMatch(/\d|up/);
     expect(await page.locator('#connection-text').textContent()).toBe('live');
-    await vi.waitFor(
-      async () => expect(await page.locator('#alerts-summary').textContent()).toMatch(/\d+ rules/),
-      10_000,
-    );
+    await eventually(async () => expect(await page.locator('#alerts-summary').textContent()).toMatch(/\d+ rules/));
     expect(await unnamedParts(page)).toEqual([]);
     expect(await faintTexts(page)).toEqual([]);
     expect(await overflow(page)).toBe(0);
@@ -203,7 +198,7 @@ describe.skipIf(!here)('the dashboard of a server', () => {
     const { code } = await capturedCli(['dashboard', recording, '--out', file]);
     expect(code).toBe(0);
     const { page, problems, requests } = await openPage(browser, pathToFileURL(file).href, { height: 6000 });
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const drawn = await drawnPixels(page);
       expect(Object.keys(drawn)).toEqual(expect.arrayContaining(['client-ttft', 'event-loop', 'event-loop-delay']));
       expect(Object.entries(drawn).filter(([, pixels]) => pixels < 4)).toEqual([]);
@@ -216,7 +211,7 @@ describe.skipIf(!here)('the dashboard of a server', () => {
   it('holds still while it is paused, and catches up', async () => {
     const { page } = await openPage(browser, `${server.url}/dashboard`);
     const clock = page.locator('#clock');
-    await vi.waitFor(async () => expect(await clock.textContent()).toMatch(/\d/));
+    await eventually(async () => expect(await clock.textContent()).toMatch(/\d/));
     await page.locator('#pause').click();
     const held = await clock.textContent();
     const received = page.waitForEvent('console', { predicate: (message) => message.text() === 'another frame' });
@@ -229,7 +224,7 @@ describe.skipIf(!here)('the dashboard of a server', () => {
     await received;
     expect(await clock.textContent()).toBe(held);
     await page.locator('#pause').click();
-    await vi.waitFor(async () => expect(await clock.textContent()).not.toBe(held));
+    await eventually(async () => expect(await clock.textContent()).not.toBe(held));
     await page.context().close();
   });
 });

@@ -121,7 +121,7 @@ describe('the spans of a simulated run', () => {
     // The rest by the ids that stand in the file, as any other service would choose.
     const rest = [...found].filter(([, spans]) => !slow.includes(spans));
     for (const [id] of rest) expect(inRatio(ratioPosition(id), 0.05)).toBe(true);
-  }, 60_000);
+  });
 
   it('are not there when the run was not', async () => {
     const before = readdirSync(folder).length;

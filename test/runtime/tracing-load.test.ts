@@ -24,5 +24,5 @@ describe('a server without traces', () => {
     const traced = `${serve} const { openOtlpExporter } = await import('./src/runtime/tracing/otlp-exporter.ts');
       await openOtlpExporter({ endpoint: 'http://127.0.0.1:1', protocol: 'http/protobuf', origin: () => null });`;
     expect(loadedBy(traced).some((name) => name.endsWith('exporter-trace-otlp-proto'))).toBe(true);
-  }, 60_000);
+  });
 });

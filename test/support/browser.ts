@@ -16,7 +16,7 @@ export function hasBrowser(): boolean {
 
 /** Headless, with the sandbox off: tests run as root in containers, and open only pages of this repository. */
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
+  return chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'], timeout: 0 });
 }
 
 export interface ViewOptions {
@@ -42,6 +42,7 @@ export async function openPage(browser: Browser, url: string, options: ViewOptio
     reducedMotion: 'reduce',
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(0);
   const problems: string[] = [];
   const requests: string[] = [];
   page.on('console', (message) => {

@@ -2,13 +2,12 @@ import { type Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { TestServer } from './test-server.ts';
 
+export { until } from './until.ts';
+
 /** What tests send to a server and read from it, without a client's help. */
 
 /** Longer than any test waits, on a server that runs in real time: about 12 minutes of an H100. */
 export const ENDLESS_TOKENS = 100_000;
-
-/** How long a test waits for what must come, ms. */
-const PATIENCE_MS = 60_000;
 
 export interface ErrorBody {
   readonly error: {
@@ -122,17 +121,6 @@ export function streamedText(events: readonly string[]): string {
   const failure = chunks.find((chunk) => chunk.error !== undefined);
   if (failure !== undefined) throw new Error(`error in the stream: ${failure.error!.message}`);
   return chunks.map((chunk) => chunk.choices[0]?.text ?? '').join('');
-}
-
-/** Asks `question` until `accept` takes the answer; throws the last answer when nothing does for a minute. */
-export async function until<T>(question: () => Promise<T> | T, accept: (answer: T) => boolean): Promise<T> {
-  const endMs = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const answer = await question();
-    if (accept(answer)) return answer;
-    if (performance.now() > endMs) throw new Error(`still ${JSON.stringify(answer)} after ${PATIENCE_MS} ms`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }
 
 /** Samples of /metrics by name and labels as they are written there. */

@@ -1,11 +1,11 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { promisify } from 'node:util';
+import { until } from './until.ts';
 
 /** Debian's programs that tests use as oracles. */
 const TOOLS = ['promtool', 'prometheus', 'amtool', 'prometheus-alertmanager'] as const;
 type Tool = (typeof TOOLS)[number];
-const READY_MS_MAX = 20_000;
 
 /** Those that are not here. */
 export const MISSING_TOOLS: readonly string[] = TOOLS.filter((tool) => spawnSync(tool, ['--version']).status !== 0);
@@ -48,13 +48,8 @@ export async function startTool(tool: Tool, args: (address: string) => readonly 
     log = (log + text).slice(-10_000);
   });
   const url = `http://${address}`;
-  const endMs = performance.now() + READY_MS_MAX;
-  while (!(await answers(`${url}/-/ready`))) {
-    if (child.exitCode !== null || performance.now() > endMs) {
-      child.kill('SIGKILL');
-      throw new Error(`${tool} did not start: ${log}`);
-    }
-  }
+  await until(async () => child.exitCode !== null || (await answers(`${url}/-/ready`)), Boolean);
+  if (child.exitCode !== null) throw new Error(`${tool} did not start: ${log}`);
   return { url, stop: () => ended(child) };
 }
 
@@ -72,8 +67,7 @@ async function answers(url: string): Promise<boolean> {
     await response.arrayBuffer();
     return response.status === 200;
   } catch {
-    // Nobody listens yet; the next look is due in a moment.
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // Not listening yet.
     return false;
   }
 }

@@ -10,8 +10,10 @@ import type {
   WatchdogConfig,
 } from '../../src/config/serve-config.ts';
 import type { EngineConfig } from '../../src/core/index.ts';
-import { type Serving, startServing } from '../../src/runtime/serve.ts';
+import { type ServerPatience, type Serving, startServing } from '../../src/runtime/serve.ts';
+import { wallNs } from '../../src/runtime/system-clock.ts';
 import { REPOSITORY_ROOT } from './repository-files.ts';
+import { until } from './until.ts';
 
 /** What differs from the server that tests get: whole values, or single fields of the sections. */
 export interface TestServerOverrides
@@ -24,6 +26,7 @@ export interface TestServerOverrides
   readonly requestLimits?: Partial<RequestLimitsConfig>;
   readonly http?: Partial<HttpConfig>;
   readonly watchdog?: Partial<WatchdogConfig>;
+  readonly patience?: Partial<ServerPatience>;
 }
 
 /** /load, as far as tests read it. */
@@ -50,14 +53,13 @@ export interface TestServer {
   load(): Promise<LoadPage>;
   /** An order with the admin's key; its answer's body. Throws the body where the status is not 200. */
   admin(path: string, body?: object): Promise<unknown>;
-  /** Resolves when nothing is with the engine any more. Throws what is, after `deadlineMs`. */
-  idle(deadlineMs?: number): Promise<LoadPage>;
+  /** Resolves when nothing is with the engine any more. */
+  idle(): Promise<LoadPage>;
   close(): Promise<void>;
 }
 
 const KEY = 'sk-test';
 const ADMIN_KEY = 'sk-test-admin';
-const IDLE_MS_MAX = 30_000;
 
 /** A key of the server as its configuration holds it. */
 export function apiKey(name: string, key: string, more: Partial<ApiKeyConfig> = {}): ApiKeyConfig {
@@ -70,9 +72,9 @@ export function apiKey(name: string, key: string, more: Partial<ApiKeyConfig> = 
  */
 export async function startTestServer(
   overrides: TestServerOverrides = {},
-  start: (config: ServeConfig) => Promise<Serving> = (config) => startServing(config),
+  start: typeof startServing = startServing,
 ): Promise<TestServer> {
-  const serving = await start(testServeConfig(overrides));
+  const serving = await start(testServeConfig(overrides), { ...PATIENCE, ...overrides.patience });
   const { url } = serving;
   const load = async (): Promise<LoadPage> => {
     const response = await fetch(`${url}/load`, { headers: { authorization: `Bearer ${ADMIN_KEY}` } });
@@ -92,7 +94,7 @@ export async function startTestServer(
       if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text}`);
       return JSON.parse(text);
     },
-    idle: (deadlineMs = IDLE_MS_MAX) => untilIdle(load, deadlineMs),
+    idle: () => until(load, isIdle),
     close: () => serving.stop('the test is over'),
   };
 }
@@ -106,6 +108,7 @@ export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfi
     requestLimits = {},
     http = {},
     watchdog = {},
+    patience: _,
     ...plain
   } = overrides;
   const run = resolveScenario(loadScenario(`${REPOSITORY_ROOT}scenarios/llama-3.1-8b-h100.yaml`));
@@ -141,14 +144,27 @@ export function testServeConfig(overrides: TestServerOverrides = {}): ServeConfi
     admission: { ...ADMISSION, ...admission },
     requestLimits: { ...REQUEST_LIMITS, ...requestLimits },
     http: { ...HTTP, ...http },
-    watchdog: { stallMs: 5000, hangMs: 10_000, restartMs: 100, restartMaxMs: 1000, slowStepFactor: 8, ...watchdog },
+    watchdog: { ...WATCHDOG, ...watchdog },
   };
 }
 
+/** Longer than any test lasts, also on a busy machine: of limits on time, a server in a test has those that the test asks for. */
+const LONG_MS = 3_600_000;
+
+const PATIENCE: ServerPatience = { nowMs: () => wallNs() / 1e6, engineAnswerMs: LONG_MS, collectorMs: LONG_MS };
+
+const WATCHDOG: WatchdogConfig = {
+  stallMs: LONG_MS,
+  hangMs: LONG_MS,
+  restartMs: 100,
+  restartMaxMs: 1000,
+  slowStepFactor: 8,
+};
+
 const ADMISSION: AdmissionConfig = {
   waitingMax: 2000,
-  queueWaitMaxMs: 60_000,
-  retryAfterMaxMs: 120_000,
+  queueWaitMaxMs: LONG_MS,
+  retryAfterMaxMs: 2 * LONG_MS,
   bookingsMax: 10_000,
   predictedRequestMs: 1000,
   concurrency: 256,
@@ -173,8 +189,8 @@ const REQUEST_LIMITS: RequestLimitsConfig = {
 const HTTP: HttpConfig = {
   bodyBytesMax: 1 << 20,
   bodyDepthMax: 64,
-  headersTimeoutMs: 10_000,
-  requestTimeoutMs: 30_000,
+  headersTimeoutMs: LONG_MS,
+  requestTimeoutMs: LONG_MS,
   generationTimeoutMs: null,
   streamBufferBytesMax: 1 << 20,
   connectionsMax: 4096,
@@ -182,13 +198,6 @@ const HTTP: HttpConfig = {
   pipelinedMax: 16,
 };
 
-async function untilIdle(load: () => Promise<LoadPage>, deadlineMs: number): Promise<LoadPage> {
-  const endMs = performance.now() + deadlineMs;
-  for (;;) {
-    const page = await load();
-    const { live_requests, running_sequences, waiting_sequences, swapped_sequences } = page;
-    if (live_requests + running_sequences + waiting_sequences + swapped_sequences === 0) return page;
-    if (performance.now() > endMs)
-      throw new Error(`the server is still busy after ${deadlineMs} ms: ${JSON.stringify(page)}`);
-  }
+function isIdle({ live_requests, running_sequences, waiting_sequences, swapped_sequences }: LoadPage): boolean {
+  return live_requests + running_sequences + waiting_sequences + swapped_sequences === 0;
 }

@@ -5,8 +5,6 @@ import type { GatewayContext } from '../context.ts';
 import { type DebugCall, EngineDownError } from '../engine-link.ts';
 import type { LiveCalls } from '../live-calls.ts';
 
-/** An engine that answers nothing for so long is taken not to answer. */
-const PATIENCE_MS = 1000;
 const LIVE_CALLS_SHOWN = 50;
 
 /** What the person on call looks at. None of it shows prompts or answers; each wants an admin key (see `admit`). */
@@ -44,13 +42,13 @@ export function debugRoutes(app: RouteRegistry, context: GatewayContext, calls: 
 }
 
 /** What the gateway knows by itself, from shared memory: true while the engine hangs. */
-function gatewayState({ link, nowMs, names }: GatewayContext, calls: LiveCalls) {
+function gatewayState({ link, nowMs, names, engineAnswerMs }: GatewayContext, calls: LiveCalls) {
   const { status } = link;
   const live = calls.list(nowMs());
   const summary =
     `the engine is ${link.state}, its loop was last seen to turn ${Math.round(link.silentMs)} ms ago, ` +
     `${link.live} requests are with it` +
-    (link.stalledMs > PATIENCE_MS ? `, no step has ended for ${Math.round(link.stalledMs)} ms` : '');
+    (link.stalledMs > engineAnswerMs ? `, no step has ended for ${Math.round(link.stalledMs)} ms` : '');
   return {
     state: link.state,
     summary,
@@ -88,11 +86,11 @@ function statusOf(status: GatewayContext['link']['status']): object {
 type Answer = { readonly value: unknown } | { readonly problem: string };
 
 /** The engine's answer, or why there is none. Throws what the engine says is wrong with the question. */
-async function ask({ link, guard }: GatewayContext, call: DebugCall): Promise<Answer> {
+async function ask({ link, guard, engineAnswerMs }: GatewayContext, call: DebugCall): Promise<Answer> {
   let timer: NodeJS.Timeout | null = null;
   const silence = new Promise<Answer>((resolve) => {
-    timer = guard.after('debug_timeout', PATIENCE_MS, () =>
-      resolve({ problem: `the engine's thread has not answered for ${PATIENCE_MS} ms` }),
+    timer = guard.after('debug_timeout', engineAnswerMs, () =>
+      resolve({ problem: `the engine's thread has not answered for ${engineAnswerMs} ms` }),
     );
   });
   const answer = link.admin(call).then(

@@ -34,30 +34,29 @@ export function engineLogs(log: Logger, names: RequestNames): Pick<EngineThreadL
   };
 }
 
-/** After which it does not wait for the engine's own view: a hung thread has none. */
-const PATIENCE_MS = 2000;
+export interface StallReporterOptions {
+  readonly link: EngineLink;
+  readonly stallMs: number;
+  /** After which it does not wait for the engine's own view: a hung thread has none. */
+  readonly engineAnswerMs: number;
+  readonly log: Logger;
+  readonly names: RequestNames;
+  readonly guard: Guard;
+}
 
 /** Reports once per stall why nothing goes on, when no step has ended for `stallMs` though requests are with the engine. */
 export class StallReporter {
-  private readonly link: EngineLink;
-  private readonly stallMs: number;
-  private readonly log: Logger;
-  private readonly names: AnswerNames;
-  private readonly guard: Guard;
+  private readonly options: StallReporterOptions;
   private reported = false;
 
-  constructor(link: EngineLink, stallMs: number, log: Logger, names: RequestNames, guard: Guard) {
-    this.link = link;
-    this.stallMs = stallMs;
-    this.log = log;
-    this.names = loggedNames(names);
-    this.guard = guard;
+  constructor(options: StallReporterOptions) {
+    this.options = options;
   }
 
   /** To be called about once a second. */
   look(): void {
-    const { stalledMs } = this.link;
-    if (stalledMs <= this.stallMs) {
+    const { link, stallMs } = this.options;
+    if (link.stalledMs <= stallMs) {
       this.reported = false;
       return;
     }
@@ -67,7 +66,8 @@ export class StallReporter {
   }
 
   private report(): void {
-    const { link, log, names, guard } = this;
+    const { link, log, engineAnswerMs, guard } = this.options;
+    const names = loggedNames(this.options.names);
     const facts = { stalled_ms: Math.round(link.stalledMs), engine_silent_ms: Math.round(link.silentMs) };
     const { runningSequences, waitingSequences, blocksUsed, blocksTotal, stepsDone } = link.status;
     const page = debugBody({ runningSequences, waitingSequences, blocksUsed, blocksTotal, stepsDone }, names) as object;
@@ -78,7 +78,8 @@ export class StallReporter {
       clearTimeout(timer);
       log.error({ ...facts, ...page, ...engine }, `stalled: ${verdict}`);
     };
-    const timer = guard.after('stall_report', PATIENCE_MS, () => tell({}, "the engine's thread does not answer"));
+    const silence = () => tell({}, "the engine's thread does not answer");
+    const timer = guard.after('stall_report', engineAnswerMs, silence);
     timer.unref();
     link.admin({ call: 'debug-state' }).then(
       (value) => {

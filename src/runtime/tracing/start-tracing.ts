@@ -24,9 +24,10 @@ export interface TracedServer {
   readonly backend: string;
   readonly version: string;
   readonly tensorParallel: number;
+  /** How long spans that wait at the end are sent. */
+  readonly closeMs: number;
 }
 
-const CLOSE_MS = 3000;
 const WARN_MS = 60_000;
 /** The wall clock was set: spans follow it from here on. */
 const CLOCK_STEP_MS = 100;
@@ -63,7 +64,7 @@ export async function startTracing(config: TracingConfig, server: TracedServer):
     { endpoint: config.endpoint, protocol: config.protocol, sampleRatio: config.sampleRatio, version },
     'traces',
   );
-  return { requests, close: () => queue.close(CLOSE_MS) };
+  return { requests, close: () => queue.close(server.closeMs) };
 }
 
 /** One origin for all spans, so that they stay in order, until the wall clock is set anew. */

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ENDLESS_TOKENS } from '../../support/http-calls.ts';
 import { startTestServer, type TestServer } from '../../support/test-server.ts';
 
 // `curl -N`, as a person tries a server: what is on the wire, without a client's help.
@@ -122,7 +123,7 @@ describe('a stream', () => {
   it('of a client that hangs up is given up', async () => {
     const slow = await startTestServer({ timeScale: 1 });
     try {
-      const body = JSON.stringify({ ...asked, max_tokens: 4000, stream: true });
+      const body = JSON.stringify({ ...asked, max_tokens: ENDLESS_TOKENS, stream: true });
       const options = [
         '-sN',
         '-H',
@@ -139,7 +140,7 @@ describe('a stream', () => {
       child.kill('SIGKILL');
       const page = await slow.idle();
       expect(page.kv_blocks_used).toBe(0);
-      expect(page.output_tokens).toBeLessThan(4000);
+      expect(page.output_tokens).toBeLessThan(ENDLESS_TOKENS);
     } finally {
       await slow.close();
     }

@@ -1,5 +1,6 @@
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ENDLESS_TOKENS, until } from '../../support/http-calls.ts';
 import { apiKey, startTestServer, type TestServer } from '../../support/test-server.ts';
 
 // The unmodified npm package `openai` against the real server. The byte tokenizer makes one character of a token.
@@ -233,17 +234,17 @@ it('an abort frees what the request held', async () => {
   const slow = await startTestServer({ timeScale: 1 });
   try {
     const slowClient = new OpenAI({ baseURL: `${slow.url}/v1`, apiKey: server.key, maxRetries: 0 });
-    const stream = await slowClient.chat.completions.create({ ...asked, max_tokens: 4000, stream: true });
+    const stream = await slowClient.chat.completions.create({ ...asked, max_tokens: ENDLESS_TOKENS, stream: true });
     let chunks = 0;
     for await (const _ of stream) if (++chunks === 3) break;
     const page = await slow.idle();
     expect(page.kv_blocks_used).toBe(0);
-    expect(page.output_tokens).toBeLessThan(4000);
+    expect(page.output_tokens).toBeLessThan(ENDLESS_TOKENS);
     const controller = new AbortController();
     const pending = slowClient.chat.completions
-      .create({ ...asked, max_tokens: 4000 }, { signal: controller.signal })
+      .create({ ...asked, max_tokens: ENDLESS_TOKENS }, { signal: controller.signal })
       .catch((e: unknown) => e);
-    while ((await slow.load()).running_sequences === 0);
+    await until(slow.load, ({ running_sequences }) => running_sequences === 1);
     controller.abort();
     expect(await pending).toBeInstanceOf(OpenAI.APIUserAbortError);
     expect(await slow.idle()).toMatchObject({ kv_blocks_used: 0 });

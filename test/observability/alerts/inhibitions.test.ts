@@ -1,11 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { alertmanagerConfig, INHIBITIONS } from '../../../src/observability/alerts/index.ts';
 import { hasPrometheus, type RunningTool, startTool } from '../../support/prometheus-tools.ts';
-
-const PATIENCE = { timeout: 20_000, interval: 50 };
+import { eventually } from '../../support/until.ts';
 
 interface HeldAlert {
   readonly labels: Readonly<Record<string, string>>;
@@ -44,12 +43,12 @@ describe.skipIf(!hasPrometheus())('Alertmanager with our inhibitions', () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(sent),
     });
-    const held = await vi.waitFor(async () => {
+    const held = await eventually(async () => {
       const alerts = (await (await fetch(`${alertmanager.url}/api/v2/alerts`)).json()) as HeldAlert[];
       expect(alerts).toHaveLength(sent.length);
       expect(alerts.filter(({ status }) => status.state === 'unprocessed')).toEqual([]);
       return alerts;
-    }, PATIENCE);
+    });
     const silent = held.filter(({ status }) => status.inhibitedBy.length > 0).map((each) => each.labels);
     const expected = pairs.map(([source, target]) => labels(target, `${source} and ${target}`).labels);
     const order = (a: { instance?: string }, b: { instance?: string }) => (a.instance! < b.instance! ? -1 : 1);

@@ -57,5 +57,5 @@ describe('the day', () => {
       expect(quality.precision, alert).toBeGreaterThanOrEqual(0.5);
     }
     expect(result.prometheus?.differences ?? []).toEqual([]);
-  }, 180_000);
+  });
 });

@@ -3,6 +3,7 @@ import { REQUEST_DEFAULTS } from '../../../src/core/index.ts';
 import { EngineDownError, type EngineSink } from '../../../src/gateway/engine-link.ts';
 import type { EngineThreadLink } from '../../../src/runtime/serving/engine-thread-link.ts';
 import { startTestServer, type TestServer, type TestServerOverrides } from '../../support/test-server.ts';
+import { until } from '../../support/until.ts';
 
 let server: TestServer | null = null;
 afterEach(async () => {
@@ -64,11 +65,6 @@ function request(id: number, outputTokensMax: number) {
 /** Longer than any test waits, on a server that runs in real time. */
 const ENDLESS = 100_000;
 
-/** Resolves once `state` is reached; asks at every turn of the event loop. */
-async function reached(link: EngineThreadLink, state: string): Promise<void> {
-  while (link.state !== state) await new Promise((resolve) => setImmediate(resolve));
-}
-
 describe('the engine in its thread', () => {
   it('gives the same tokens to the same greedy request, all of them, then the end', async () => {
     const link = await linkOf();
@@ -102,7 +98,10 @@ describe('the engine in its thread', () => {
     expect(await run.ended).toBe('error');
     expect(link.state).toBe('restarting');
     expect(() => link.submit(request(2, 5), record().sink)).toThrow(EngineDownError);
-    await reached(link, 'running');
+    await until(
+      () => link.state,
+      (state) => state === 'running',
+    );
     expect(link.restarts).toBe(1);
     const again = record();
     link.submit(request(3, 5), again.sink);
@@ -110,19 +109,30 @@ describe('the engine in its thread', () => {
   });
 
   it('takes a thread that hangs for dead', async () => {
-    const link = await linkOf({ timeScale: 1, watchdog: { stallMs: 100, hangMs: 600 } });
+    let nowMs = 0;
+    const link = await linkOf({ timeScale: 1, watchdog: { hangMs: 600 }, patience: { nowMs: () => nowMs } });
     const run = record();
     link.submit(request(1, ENDLESS), run.sink);
     await run.first;
     void link.admin({ call: 'hang' }).catch(() => {});
+    await until(
+      () => {
+        nowMs += 1000;
+        return link.state;
+      },
+      (state) => state !== 'running',
+    );
     expect(await run.ended).toBe('error');
-    await reached(link, 'running');
+    await until(
+      () => link.state,
+      (state) => state === 'running',
+    );
     expect(link.restarts).toBe(1);
     expect(run.ends).toEqual(['error']);
   });
 
   it('says 503 while no step ends and requests wait, and answers /metrics all the same', async () => {
-    const link = await linkOf({ timeScale: 1, watchdog: { stallMs: 100, hangMs: 20_000 } });
+    const link = await linkOf({ timeScale: 1, watchdog: { stallMs: 100 } });
     const run = record();
     link.submit(request(1, ENDLESS), run.sink);
     await run.first;

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { ProcessUsage } from '../../../src/runtime/serving/process-usage.ts';
+import { eventually } from '../../support/until.ts';
 
 let usage: ProcessUsage;
 afterEach(() => usage.close());
@@ -19,16 +20,13 @@ describe('ProcessUsage', () => {
   it('counts collections of garbage with the time that they took', async () => {
     usage = new ProcessUsage();
     let kept: unknown[] = [];
-    await vi.waitFor(
-      () => {
-        for (let i = 0; i < 20_000; i++) kept.push({ i });
-        kept = [];
-        const { collections, gcSeconds } = usage.read();
-        expect(collections.minor + collections.major).toBeGreaterThan(0);
-        expect(gcSeconds).toBeGreaterThan(0);
-      },
-      { timeout: 10_000 },
-    );
+    await eventually(() => {
+      for (let i = 0; i < 20_000; i++) kept.push({ i });
+      kept = [];
+      const { collections, gcSeconds } = usage.read();
+      expect(collections.minor + collections.major).toBeGreaterThan(0);
+      expect(gcSeconds).toBeGreaterThan(0);
+    });
     expect(kept).toEqual([]);
   });
 });

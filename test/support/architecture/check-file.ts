@@ -57,11 +57,11 @@ export function checkStyle(path: string, text: string): Violation[] {
   return [...found, ...checkComments(path, text)];
 }
 
-function parse(path: string, text: string): ts.SourceFile {
+export function parse(path: string, text: string): ts.SourceFile {
   return ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true, ts.ScriptKind.TS);
 }
 
-function violation(path: string, source: ts.SourceFile, node: ts.Node, what: string): Violation {
+export function violation(path: string, source: ts.SourceFile, node: ts.Node, what: string): Violation {
   const line = source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1;
   return { path, line, text: `${path}:${line}: ${what}` };
 }
@@ -153,7 +153,7 @@ function suspends(node: ts.Node): boolean {
 }
 
 /** True for identifiers that name a member or a key and not a variable: `step.performance`, `{ Date: 1 }`, `fetch(): void`. */
-function isOwnName(node: ts.Identifier): boolean {
+export function isOwnName(node: ts.Identifier): boolean {
   const parent = node.parent;
   if (ts.isPropertyAccessExpression(parent)) return parent.name === node;
   if (ts.isQualifiedName(parent)) return parent.right === node;
