@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { serveJsonSchemaText, serveSchema } from '../src/config/serve-schema.ts';
 import { headingAnchors, linksOf, runnableCommands, testReferences } from './support/markdown.ts';
 import { REPOSITORY_ROOT, readRepositoryFile, repositoryFiles } from './support/repository-files.ts';
 
@@ -43,6 +44,37 @@ describe('INVARIANTS.md', () => {
     expect(laws.length).toBeGreaterThan(10);
     expect(laws.filter((law) => !core.some((text) => text.includes(`'${law}'`)))).toEqual([]);
   });
+});
+
+describe('SECURITY.md', () => {
+  const rows = [...readRepositoryFile('SECURITY.md').matchAll(/^\| `([\w.]+)` \| (\S+) \|/gm)].map(
+    ([, option, text]) => [option!, text!] as const,
+  );
+  const defaults = serveSchema.parse({}) as Record<string, unknown>;
+
+  it.each(rows)('%s is %s by default', (option, text) => {
+    const value = option
+      .split('.')
+      .reduce<unknown>((section, name) => (section as Record<string, unknown>)[name], defaults);
+    expect(text).toBe(value === undefined ? 'none' : String(value));
+  });
+
+  it('has every limit of the configuration', () => {
+    const limits = ['limits', 'request', 'limits.per_key'].flatMap((path) =>
+      fieldsOf(path).map((name) => `${path}.${name}`),
+    );
+    const listed = new Set(rows.map(([option]) => option));
+    expect(limits.length).toBeGreaterThan(25);
+    const sections = new Set(['limits.per_key', 'limits.expected_request']);
+    expect(limits.filter((option) => !listed.has(option) && !sections.has(option))).toEqual([]);
+  });
+
+  /** Names in a section of the published schema. */
+  function fieldsOf(path: string): string[] {
+    let section = JSON.parse(serveJsonSchemaText()) as { properties: Record<string, typeof section> };
+    for (const name of path.split('.')) section = section.properties[name]!;
+    return Object.keys(section.properties);
+  }
 });
 
 describe('README.md', () => {
