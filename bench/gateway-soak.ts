@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { BUILT_CLI, pause, startGateway, untilIdle } from './gateway-load/gateway-process.ts';
+import { BUILT_CLI, keyEntry, pause, startGateway, untilIdle } from './gateway-load/gateway-process.ts';
 import { processUsage } from './gateway-load/process-usage.ts';
 import { type SoakResult, serverCounts, soak } from './gateway-load/soak.ts';
 import { circumstances, inWords } from './report.ts';
@@ -96,10 +95,6 @@ try {
   if (Object.values(checks).includes(false)) process.exitCode = 1;
 } finally {
   await server.stop();
-}
-
-function keyEntry({ name, key }: { readonly name: string; readonly key: string }): object {
-  return { name, sha256: createHash('sha256').update(key).digest('hex') };
 }
 
 function progress(done: number): void {

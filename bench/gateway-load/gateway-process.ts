@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +30,11 @@ export async function startGateway(cli: string, lines: readonly string[]): Promi
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** A key in the server's configuration. */
+export function keyEntry({ name, key }: { readonly name: string; readonly key: string }): object {
+  return { name, sha256: createHash('sha256').update(key).digest('hex') };
 }
 
 export async function loadPage(url: string, key: string | null = null): Promise<LoadPage> {
