@@ -68,7 +68,7 @@ export interface EngineConfig {
   readonly preemptionsMax: number;
   /** Sequences looked at behind a head that does not fit. 0 = none: head-of-line blocking, as in vLLM. */
   readonly bypassMax: number;
-  /** How often a head may be passed over; then everybody waits for it. */
+  /** How often a sequence that waits may be passed over in its life; then those behind it wait for it. */
   readonly bypassedMax: number;
   /** One that lacked blocks is looked up again when so many are available, or after this many steps. 0 = at every step (vLLM). */
   readonly admissionRetrySteps: number;

@@ -216,9 +216,9 @@ export class Engine implements StepDone, Task {
     if (this.refusal === 'device-lost' || this.recovering) return false;
     const plan = this.plans[this.nextPlan]!;
     plan.restart(this.nextStepId, nowNs);
-    scheduler.plan(plan, this.stepsDone);
-    // A lone sequence that preempted itself comes back in the same step.
-    if (plan.rows === 0 && this.inFlight.length === 0) scheduler.plan(plan, this.stepsDone);
+    // With victim `tail` planning ends at a sequence that preempts itself: those behind it are planned in the same step.
+    do scheduler.plan(plan, this.stepsDone);
+    while (plan.rows === 0 && scheduler.preempted > 0 && this.inFlight.length === 0);
     if (this.kv.evictedCount > 0) this.reportEvictions(nowNs);
     if (plan.rows === 0) {
       assert(this.inFlight.length > 0, 'work that waits is planned when no step is in flight');

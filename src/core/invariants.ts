@@ -92,6 +92,11 @@ function checkSequences(engine: Engine): void {
     );
     check(s.acceptedDraftTokens <= s.proposedDraftTokens, 'accepted drafts were proposed', () => name(s));
     check(s.proposedDraftTokens === 0 || s.outputTokens > 0, 'drafts follow a token', () => name(s));
+    check(
+      s.bypassed <= engine.config.bypassedMax,
+      'a waiting sequence is passed over a bounded number of times',
+      () => `${name(s)}: ${s.bypassed} times`,
+    );
     if (s.state === 'running') {
       check(s.slot !== NONE && !slots.has(s.slot), 'one slot per running sequence', () => `${name(s)}: slot ${s.slot}`);
       slots.add(s.slot);

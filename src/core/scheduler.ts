@@ -43,11 +43,12 @@ export class Scheduler {
   private readonly gate: CapacityGate;
   private readonly bypassScratch: Sequence[];
 
-  // Of the plan being made.
+  // Of the plan being made, or made last.
   private budget = 0;
   private stepsDone = NONE;
   private drafting = false;
-  private preempted = 0;
+  /** Sequences that it preempted. */
+  preempted = 0;
 
   constructor(
     config: EngineConfig,
@@ -121,8 +122,13 @@ export class Scheduler {
       if (target > sequence.capacityTokens) {
         if (!kv.canGrow(sequence, target)) {
           index = this.makeRoom(plan, sequence, target, index);
-          if (drafts > 0 && (index < 0 || !kv.canGrow(sequence, target))) this.speculation!.discard(drafts);
-          if (index < 0) break;
+          const gone = sequence.runningIndex === NONE;
+          if (drafts > 0 && (gone || !kv.canGrow(sequence, target))) this.speculation!.discard(drafts);
+          if (gone) {
+            // Its place is the next one's. vLLM, whose victim is the tail, plans none of those behind it.
+            if (this.config.victim === 'tail') break;
+            continue;
+          }
           if (!kv.canGrow(sequence, target)) {
             // Blocks behind a fence will do: wait for the step in flight, preempt nobody for it.
             if (this.waitReason === null) this.waitReason = 'in-flight';
@@ -158,7 +164,7 @@ export class Scheduler {
 
   /**
    * Preempts until `sequence` (at `index` of the running list) can hold `target` tokens, or could once fences are lifted.
-   * Returns its index afterwards, or NONE when it was preempted itself.
+   * Returns its index afterwards; when it was preempted itself, that of the sequence behind it.
    */
   private makeRoom(plan: StepPlan, sequence: Sequence, target: number, index: number): number {
     const pool = this.kv.pool;
@@ -171,7 +177,7 @@ export class Scheduler {
         index--;
       }
       this.preempt(plan, victim, sequence);
-      if (victim === sequence) return NONE;
+      if (victim === sequence) break;
     }
     return index;
   }
@@ -267,15 +273,31 @@ export class Scheduler {
     return false;
   }
 
-  /** The head lacks blocks: looks at a bounded number behind it, and passes over it a bounded number of times. */
+  /** The head lacks blocks: looks at a bounded number behind it, unless one that they would pass over has waited for enough. */
   private bypass(plan: StepPlan, head: Sequence): void {
     const found = this.waiting.takeInOrder(this.config.bypassMax + 1, this.bypassScratch);
     const reason = this.waitReason;
-    for (let i = 1; i < found && head.bypassed < this.config.bypassedMax; i++) {
+    let open = head.bypassed < this.config.bypassedMax;
+    for (let i = 1; i < found && open; i++) {
       if (!this.slotAndBudget()) break;
-      if (this.tryAdmit(plan, this.bypassScratch[i]!) === null) head.bypassed++;
+      const sequence = this.bypassScratch[i]!;
+      if (this.tryAdmit(plan, sequence) === null) open = this.passOver(i);
+      else open = sequence.bypassed < this.config.bypassedMax;
     }
     this.waitReason = reason;
+  }
+
+  /** Those of bypassScratch[0 .. count) that still wait were passed over; returns whether each of them may be once more. */
+  private passOver(count: number): boolean {
+    const { bypassedMax } = this.config;
+    let open = true;
+    for (let i = 0; i < count; i++) {
+      const sequence = this.bypassScratch[i]!;
+      if (sequence.state !== 'waiting') continue;
+      sequence.bypassed++;
+      if (sequence.bypassed >= bypassedMax) open = false;
+    }
+    return open;
   }
 
   private trySwapIn(plan: StepPlan, sequence: Sequence): boolean {
@@ -335,6 +357,9 @@ export class Scheduler {
   }
 
   private admit(plan: StepPlan, sequence: Sequence, tokens: number): void {
+    const head = this.waiting.peek()!;
+    const inTurn = head === sequence || head.bypassed < this.config.bypassedMax;
+    assert(inTurn, 'a waiting sequence is passed over a bounded number of times');
     this.waiting.remove(sequence);
     this.enter(sequence, plan);
     const kv = this.kv;
@@ -356,7 +381,6 @@ export class Scheduler {
     sequence.admittedStep = plan.stepId;
     if (sequence.admittedNs === NONE) sequence.admittedNs = plan.plannedNs;
     sequence.waitedNs += plan.plannedNs - sequence.waitingSinceNs;
-    sequence.bypassed = 0;
     this.running.push(sequence);
     this.waiting.entered(sequence);
   }

@@ -85,7 +85,7 @@ export class Sequence {
   heapIndex = NONE;
   /** Index in the running list. */
   runningIndex = NONE;
-  /** Times it was passed over while at the head of the queue. */
+  /** Times in its life that one behind it in the order was admitted while it waited. */
   bypassed = 0;
 
   // Further times.

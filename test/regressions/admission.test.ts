@@ -117,6 +117,51 @@ describe('admission', () => {
     expect(rig.admissions).toHaveLength(1 + 3);
   });
 
+  it('those behind the head are passed over a bounded number of times as well', () => {
+    const rig = new EngineRig({
+      config: { blocksTotal: 8, capacity: 'as-needed', bypassMax: 3, bypassedMax: 3, admissionRetrySteps: 0 },
+    });
+    rig.submit({ prompt: numbers(20), outputTokensMax: 12 });
+    rig.step();
+    const head = rig.submit({ prompt: numbers(24, 100), outputTokensMax: 2 });
+    rig.submit({ prompt: numbers(24, 200), outputTokensMax: 2 });
+    for (let i = 0; i < 8; i++) {
+      if (i === 4) rig.engine.abort(head.request.id);
+      rig.submit({ prompt: numbers(3, 10 * i), outputTokensMax: 1 });
+      rig.step();
+    }
+    expect(rig.admissions).toHaveLength(1 + 3);
+  });
+
+  it('a preemption does not let a sequence be passed over anew', () => {
+    const rig = new EngineRig({
+      config: {
+        blocksTotal: 8,
+        capacity: 'as-needed',
+        bypassMax: 2,
+        bypassedMax: 2,
+        admissionRetrySteps: 0,
+        prefixCaching: false,
+      },
+    });
+    const small = (from: number) => rig.submit({ prompt: numbers(3, from), outputTokensMax: 1 });
+    rig.submit({ prompt: numbers(13), outputTokensMax: 12 });
+    const leaves = rig.submit({ prompt: numbers(5, 50), outputTokensMax: 4 });
+    rig.step();
+    const large = rig.submit({ prompt: numbers(14, 100), outputTokensMax: 4 });
+    for (let i = 0; i < 2; i++) {
+      small(200 + 10 * i);
+      rig.step();
+    }
+    rig.engine.abort(leaves.request.id);
+    rig.step();
+    rig.step();
+    expect(rig.preemptions.map((preemption) => preemption.victim)).toEqual([large]);
+    const behind = small(300);
+    rig.step();
+    expect({ large: large.state, behind: behind.state }).toEqual({ large: 'waiting', behind: 'waiting' });
+  });
+
   it('a full queue refuses newcomers and keeps who was preempted', () => {
     const rig = new EngineRig({
       profile: 'vllm-v1',

@@ -91,6 +91,54 @@ describe('preemption', () => {
     expect([cheap, dear].map((sequence) => rig.heardOf(sequence).ends)).toEqual([['length'], ['length']]);
   });
 
+  it('a sequence that preempts itself does not end planning for those behind it', () => {
+    const config = { blockSize: 16, blocksTotal: 23, sequencesMax: 6, tokensPerStepMax: 320, modelLenMax: 320 };
+    const rig = new EngineRig({ config: { ...config, capacity: 'as-needed' } });
+    const outputTokensMax = 40;
+    const first = rig.submit({ prompt: numbers(47), outputTokensMax });
+    rig.step();
+    // The second prompt continues the first, whose blocks are all shared: its preemption frees none.
+    const prompt = [...numbers(47), ...rig.heardOf(first).tokens, ...numbers(128, 1000)];
+    const second = rig.submit({ prompt, outputTokensMax });
+    const third = rig.submit({ prompt: [...prompt.slice(0, 64), ...numbers(192, 2000)], outputTokensMax });
+    rig.step();
+    expect({ available: rig.engine.kv.pool.available, preempted: rig.preemptions }).toEqual({
+      available: 0,
+      preempted: [],
+    });
+    const plan = rig.begin()!;
+    expect(rig.preemptions.map((preemption) => preemption.victim)).toEqual([first, second]);
+    expect(plan.sequences.slice(0, plan.rows)).toEqual([third]);
+    rig.end();
+    rig.finish();
+    expect([first, second, third].map((sequence) => rig.heardOf(sequence).ends.join())).toEqual([
+      'length',
+      'length',
+      'length',
+    ]);
+  });
+
+  it('a step in which one after the other preempts itself is planned until one is left that does not', () => {
+    const config = { blocksTotal: 7, capacity: 'as-needed', prefillChunkTokensMax: 8, prefixCaching: false } as const;
+    const rig = new EngineRig({ config: { ...config, victim: 'tail', order: 'priority' } });
+    const least = rig.submit({ prompt: numbers(2), outputTokensMax: 8, priority: 3 });
+    rig.step();
+    const less = rig.submit({ prompt: numbers(24, 100), outputTokensMax: 2, priority: 2 });
+    rig.step();
+    const urgent = rig.submit({ prompt: numbers(16, 200), outputTokensMax: 4, priority: 1 });
+    rig.step();
+    const plan = rig.begin()!;
+    expect(rig.preemptions.map((preemption) => preemption.victim)).toEqual([least, less]);
+    expect(plan.sequences[0]).toBe(urgent);
+    rig.end();
+    rig.finish();
+    expect([least, less, urgent].map((sequence) => rig.heardOf(sequence).ends.join())).toEqual([
+      'length',
+      'length',
+      'length',
+    ]);
+  });
+
   it('blocks behind a fence are waited for, nobody is preempted for them', () => {
     const rig = new EngineRig({
       config: { stepsInFlight: 2, blocksTotal: 8, capacity: 'as-needed', prefixCaching: false },
