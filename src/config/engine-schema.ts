@@ -68,7 +68,11 @@ export const engineSchema = z
       'With victim_policy cost: preempted this often, a sequence is a victim only if no other is left; 0 = no bound',
     ).optional(),
     max_bypass: integer(0, 1024, 'Requests looked at behind a head that does not fit; 0 = head-of-line').optional(),
-    max_bypassed: integer(0, 1e9, 'How often a waiting request may be passed over in its life; then those behind it wait for it').optional(),
+    max_bypassed: integer(
+      0,
+      1e9,
+      'How often a waiting request may be passed over in its life; then those behind it wait for it',
+    ).optional(),
     admission_retry_steps: integer(
       0,
       1e9,

@@ -14,7 +14,7 @@ import { SpeculationController } from './speculation-controller.ts';
 import type { StepPlan } from './step-plan.ts';
 import { accountHit, accountLoss, addDecodeRow, addRow, isPlainDecode, removeRow } from './step-rows.ts';
 import { TenantQueues } from './tenant-queues.ts';
-import { WaitingQueue } from './waiting-queue.ts';
+import { passOver, WaitingQueue } from './waiting-queue.ts';
 
 /**
  * Decides what the next step computes: one token budget; running sequences first (decode and continuing prefill chunks
@@ -275,29 +275,17 @@ export class Scheduler {
 
   /** The head lacks blocks: looks at a bounded number behind it, unless one that they would pass over has waited for enough. */
   private bypass(plan: StepPlan, head: Sequence): void {
-    const found = this.waiting.takeInOrder(this.config.bypassMax + 1, this.bypassScratch);
+    const { bypassMax, bypassedMax } = this.config;
+    const found = this.waiting.takeInOrder(bypassMax + 1, this.bypassScratch);
     const reason = this.waitReason;
-    let open = head.bypassed < this.config.bypassedMax;
+    let open = head.bypassed < bypassedMax;
     for (let i = 1; i < found && open; i++) {
       if (!this.slotAndBudget()) break;
       const sequence = this.bypassScratch[i]!;
-      if (this.tryAdmit(plan, sequence) === null) open = this.passOver(i);
-      else open = sequence.bypassed < this.config.bypassedMax;
+      if (this.tryAdmit(plan, sequence) === null) open = passOver(this.bypassScratch, i, bypassedMax);
+      else open = sequence.bypassed < bypassedMax;
     }
     this.waitReason = reason;
-  }
-
-  /** Those of bypassScratch[0 .. count) that still wait were passed over; returns whether each of them may be once more. */
-  private passOver(count: number): boolean {
-    const { bypassedMax } = this.config;
-    let open = true;
-    for (let i = 0; i < count; i++) {
-      const sequence = this.bypassScratch[i]!;
-      if (sequence.state !== 'waiting') continue;
-      sequence.bypassed++;
-      if (sequence.bypassed >= bypassedMax) open = false;
-    }
-    return open;
   }
 
   private trySwapIn(plan: StepPlan, sequence: Sequence): boolean {

@@ -183,6 +183,18 @@ export function waitingOrderKey(request: Request, config: Pick<EngineConfig, 'or
   }
 }
 
+/** Those of sequences[0 .. count) that still wait were passed over; returns whether each of them may be once more. */
+export function passOver(sequences: readonly Sequence[], count: number, bypassedMax: number): boolean {
+  let open = true;
+  for (let i = 0; i < count; i++) {
+    const sequence = sequences[i]!;
+    if (sequence.state !== 'waiting') continue;
+    sequence.bypassed++;
+    if (sequence.bypassed >= bypassedMax) open = false;
+  }
+  return open;
+}
+
 function before(a: Sequence, b: Sequence): boolean {
   if (a.orderKey !== b.orderKey) return a.orderKey < b.orderKey;
   return a.arrivalOrder < b.arrivalOrder;

@@ -57,6 +57,12 @@ class Busy {
 /** The law, as the error names it, and a way to break it behind the engine's back. */
 const BROKEN: [law: string, breakIt: (busy: Busy) => void][] = [
   ['available + in use + fenced = total', ({ pool }) => pool.fenced--],
+  [
+    'a waiting sequence is passed over a bounded number of times',
+    ({ engine, waits }) => {
+      waits.bypassed = engine.config.bypassedMax + 1;
+    },
+  ],
   ['available blocks are counted', ({ pool }) => pool.available++],
   ['cached blocks are counted', ({ pool }) => pool.cached++],
   ['blocks in use are counted', ({ pool }) => pool.used++],

@@ -2,44 +2,8 @@ import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import type { EngineConfig } from '../../src/core/index.ts';
 import { type Action, EngineWalk } from '../support/engine-walk.ts';
+import { actions as action, actionsWithFailures as failing } from '../support/engine-worlds.ts';
 import { ALWAYS_DRAFTS } from '../support/speculation.ts';
-
-/** Prompts that share beginnings, so that hits, partial hits and duplicates are common. */
-const prompt = fc
-  .tuple(fc.nat(2), fc.nat(4), fc.array(fc.nat(3), { minLength: 1, maxLength: 20 }))
-  .map(([family, shared, own]) => [...Array.from({ length: shared * 4 }, (_, i) => (family * 3 + i * i) % 11), ...own]);
-
-const submit = fc.record({
-  kind: fc.constant('submit' as const),
-  prompt,
-  output: fc.integer({ min: 1, max: 24 }),
-  n: fc.oneof({ weight: 5, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 3 }) }),
-  priority: fc.nat(3),
-  salt: fc.nat(1),
-  patienceNs: fc.oneof(
-    { weight: 5, arbitrary: fc.constant(0) },
-    { weight: 1, arbitrary: fc.integer({ min: 1, max: 40 }) },
-  ),
-});
-
-const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 6, arbitrary: submit },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('steps' as const), count: fc.integer({ min: 1, max: 8 }) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('begin' as const) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('abort' as const), which: fc.nat(20) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('finish' as const), which: fc.nat(20), keep: fc.nat(30) }) },
-);
-
-const failing: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 4, arbitrary: action },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('fail' as const),
-      status: fc.constantFrom('transient' as const, 'sticky' as const),
-    }),
-  },
-);
 
 /** Small pools, so that everything runs out. */
 const config: fc.Arbitrary<Partial<EngineConfig>> = fc

@@ -92,7 +92,7 @@ export interface RigOptions {
   readonly proposer?: DraftProposer | null;
   /** Called while the engine decides, when the state before the decision still matters. */
   readonly onAdmitted?: (sequence: Sequence) => void;
-  readonly onPreempted?: (victim: Sequence) => void;
+  readonly onPreempted?: (victim: Sequence, swapped: boolean) => void;
 }
 
 /** Small numbers, so that a test can count blocks by hand: 4 tokens a block, 16 blocks. */
@@ -252,7 +252,7 @@ export class EngineRig implements EngineEvents {
 
   preempted(victim: Sequence, reason: PreemptionReason, swapped: boolean): void {
     this.preemptions.push({ victim, reason, swapped });
-    this.options.onPreempted?.(victim);
+    this.options.onPreempted?.(victim, swapped);
   }
 
   evicted(blocks: Int32Array, count: number): void {
