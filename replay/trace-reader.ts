@@ -1,5 +1,5 @@
 import { StreamTokens } from '../src/core/token-source.ts';
-import { type WorkloadRequest, workloadRequest } from '../src/simulation/workload.ts';
+import { WorkloadRequest } from '../src/simulation/workload.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { RowParser } from './formats/trace-format.ts';
 import { RowFault, TraceError } from './trace-error.ts';
@@ -158,7 +158,7 @@ export class TraceReader {
     let arrivalNs = timeNs - options.startNs;
     if (options.rateScale !== 1) arrivalNs = Math.round(arrivalNs / options.rateScale);
     const prompt = new StreamTokens(row.promptTokens, row.stream, row.streamOffset, row.head);
-    this.batch.push(workloadRequest(arrivalNs, { ...row.fields, prompt, outputTokensMax: row.outputTokensMax }));
+    this.batch.push(new WorkloadRequest(arrivalNs, prompt, row.outputTokensMax, row.fields));
     if (++this.requests >= options.requestsMax) this.finish();
   }
 

@@ -72,47 +72,50 @@ type Defaults = Readonly<typeof DEFAULTS>;
 
 export const REQUEST_DEFAULTS: Defaults = DEFAULTS;
 
-/** One request, whether it comes from a client, a trace or a generator. */
-export interface RequestFields extends Defaults {
-  readonly prompt: TokenSource;
-  /** At least 1. */
-  readonly outputTokensMax: number;
-}
-
 /** A request as its source writes it down: what is left out has its default. */
 export type RequestSpec = Pick<RequestFields, 'prompt' | 'outputTokensMax'> & Partial<Defaults>;
 
-/** One request as the core sees it: immutable. Times are nanoseconds since the run began. */
-export class Request implements Omit<RequestFields, 'timeoutNs'> {
-  readonly id: RequestId;
-  readonly arrivalNs: number;
+/** One request, whether it comes from a client, a trace or a generator. Each field is assigned by itself: one shape, and no copies. */
+export class RequestFields implements Defaults {
   readonly prompt: TokenSource;
-  readonly sampling: SamplingParameters;
+  /** At least 1. */
   readonly outputTokensMax: number;
+  readonly sampling: SamplingParameters;
   readonly priority: number;
   readonly cacheSalt: number;
   readonly tenant: number;
-  /** Infinity = none. */
-  readonly deadlineNs: number;
+  readonly timeoutNs: number;
   readonly impliedOutputTokens: number;
   readonly session: number;
   readonly sloClass: number;
 
+  constructor(prompt: TokenSource, outputTokensMax: number, rest: Partial<Defaults>) {
+    this.prompt = prompt;
+    this.outputTokensMax = outputTokensMax;
+    this.sampling = rest.sampling ?? GREEDY;
+    this.priority = rest.priority ?? DEFAULTS.priority;
+    this.cacheSalt = rest.cacheSalt ?? DEFAULTS.cacheSalt;
+    this.tenant = rest.tenant ?? DEFAULTS.tenant;
+    this.timeoutNs = rest.timeoutNs ?? DEFAULTS.timeoutNs;
+    this.impliedOutputTokens = rest.impliedOutputTokens ?? DEFAULTS.impliedOutputTokens;
+    this.session = rest.session ?? DEFAULTS.session;
+    this.sloClass = rest.sloClass ?? DEFAULTS.sloClass;
+  }
+}
+
+/** One request as the core sees it: immutable. Times are nanoseconds since the run began. */
+export class Request extends RequestFields {
+  readonly id: RequestId;
+  readonly arrivalNs: number;
+  /** Infinity = none. */
+  readonly deadlineNs: number;
+
   /** `sentNs`: when its client sent it, from which its timeout counts. */
   constructor(id: number, arrivalNs: number, spec: RequestSpec, sentNs: number = arrivalNs) {
-    const fields: RequestFields = { ...REQUEST_DEFAULTS, ...spec };
+    super(spec.prompt, spec.outputTokensMax, spec);
     this.id = id as RequestId;
     this.arrivalNs = arrivalNs;
-    this.prompt = fields.prompt;
-    this.sampling = fields.sampling;
-    this.outputTokensMax = fields.outputTokensMax;
-    this.priority = fields.priority;
-    this.cacheSalt = fields.cacheSalt;
-    this.tenant = fields.tenant;
-    this.deadlineNs = sentNs + fields.timeoutNs;
-    this.impliedOutputTokens = fields.impliedOutputTokens;
-    this.session = fields.session;
-    this.sloClass = fields.sloClass;
+    this.deadlineNs = sentNs + this.timeoutNs;
   }
 }
 

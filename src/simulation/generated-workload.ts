@@ -6,7 +6,7 @@ import { type LengthSpec, lengthSource } from './lengths.ts';
 import { CV_MAX, gammaSource, uniformSource } from './random.ts';
 import { type PromptSource, type SharedPrefixPrompts, sharedPrefixPrompts } from './shared-prefix.ts';
 import { checkBetween, checkCount, checkNotNegative, checkPositive } from './spec-check.ts';
-import { type Workload, type WorkloadRequest, workloadRequest } from './workload.ts';
+import { type Workload, WorkloadRequest } from './workload.ts';
 
 /** A generated workload. It ends at the first of `requests`, `durationS` and the arrivals' own end; one of them must exist. */
 export interface WorkloadSpec {
@@ -81,9 +81,7 @@ class RequestSource {
   at(arrivalNs: number): WorkloadRequest {
     const prompt = this.prompts.next();
     const drawn = this.prompts.outputTokens;
-    return workloadRequest(arrivalNs, {
-      prompt,
-      outputTokensMax: this.outputTokensMax ?? drawn,
+    return new WorkloadRequest(arrivalNs, prompt, this.outputTokensMax ?? drawn, {
       impliedOutputTokens: this.outputTokensMax === null ? Number.POSITIVE_INFINITY : drawn,
       sampling: this.sampling,
       priority: this.priority,

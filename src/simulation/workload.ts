@@ -1,12 +1,18 @@
-import { REQUEST_DEFAULTS, type RequestFields, type RequestSpec } from '../core/index.ts';
+import { RequestFields, type RequestSpec, type TokenSource } from '../core/index.ts';
 
 /** One request of a workload, before the engine gives it an id. */
-export interface WorkloadRequest extends RequestFields {
+export class WorkloadRequest extends RequestFields {
   readonly arrivalNs: number;
-}
 
-export function workloadRequest(arrivalNs: number, spec: RequestSpec): WorkloadRequest {
-  return { ...REQUEST_DEFAULTS, ...spec, arrivalNs };
+  constructor(
+    arrivalNs: number,
+    prompt: TokenSource,
+    outputTokensMax: number,
+    rest: Omit<RequestSpec, 'prompt' | 'outputTokensMax'>,
+  ) {
+    super(prompt, outputTokensMax, rest);
+    this.arrivalNs = arrivalNs;
+  }
 }
 
 /**
