@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type OpenApiDocument, openApiOf, undocumented } from '../support/openapi.ts';
 import { startTestServer, type TestServer, testServeConfig } from '../support/test-server.ts';
 import { type BadInput, badInputs, type ServedFacts } from './bad-inputs.ts';
 import { type BadSocket, badSockets, statusesIn } from './bad-sockets.ts';
@@ -17,11 +18,15 @@ let server: TestServer;
 
 beforeAll(async () => {
   server = await startTestServer({ engine: { modelLenMax: facts.modelLenMax } });
+  document = await openApiOf(server.url);
 });
 
 afterAll(async () => {
   await server.close();
 });
+
+let document: OpenApiDocument;
+const undocumentedAnswers: string[] = [];
 
 async function answerTo(input: BadInput): Promise<{ status: number; error: Record<string, unknown> }> {
   const body = input.body === null ? null : Buffer.from(input.body);
@@ -31,7 +36,11 @@ async function answerTo(input: BadInput): Promise<{ status: number; error: Recor
     headers: { authorization: `Bearer ${server.key}`, ...input.headers },
     body,
   });
-  return { status: response.status, error: ((await response.json()) as { error: Record<string, unknown> }).error };
+  const { status } = response;
+  const answer = (await response.json()) as { error: Record<string, unknown> };
+  const type = response.headers.get('content-type') ?? '';
+  undocumentedAnswers.push(...undocumented(document, input.method, input.path, { status, type, body: answer }));
+  return { status, error: answer.error };
 }
 
 function rawAnswerTo({ bytes, end }: BadSocket): Promise<string> {
@@ -77,6 +86,10 @@ describe('the server answers bad input with the right status and an error in the
   );
 
   it('and is well afterwards', expectWell);
+
+  it('with statuses and bodies that its OpenAPI document has', () => {
+    expect(undocumentedAnswers).toEqual([]);
+  });
 });
 
 describe('the server refuses bytes that are no request, once, and closes the connection', () => {
@@ -87,6 +100,10 @@ describe('the server refuses bytes that are no request, once, and closes the con
     expect(statuses.length).toBeLessThanOrEqual(1);
     for (const status of statuses) expect(input.statuses).toContain(status);
     if (statuses.length > 0) expect(answer).toContain('"error":{');
+    const [, method = '', path = ''] = /^([A-Z]+) (\/\S*) /.exec(input.bytes.toString('latin1')) ?? [];
+    const body: unknown = statuses.length === 0 ? null : JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4));
+    for (const status of statuses)
+      expect(undocumented(document, method, path, { status, type: 'application/json', body })).toEqual([]);
     expect(answer).not.toContain('max_model_len');
   });
 

@@ -1,36 +1,23 @@
-import type { TSchema } from 'typebox';
 import { Errors } from 'typebox/value';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Answer, type OpenApiDocument, openApiOf, operationOf, undocumented } from '../support/openapi.ts';
+import { type RegisteredRoute, watchRoutes } from '../support/registered-routes.ts';
 import { startTestServer, type TestServer } from '../support/test-server.ts';
 
-interface Document {
-  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components: { readonly schemas: Readonly<Record<string, TSchema>> };
-}
-
-interface Operation {
-  readonly responses: Readonly<
-    Record<string, { readonly content: Readonly<Record<string, { readonly schema: { readonly $ref?: string } }>> }>
-  >;
-}
-
 let server: TestServer;
-let document: Document;
+let document: OpenApiDocument;
+let routes: readonly RegisteredRoute[];
 
 beforeAll(async () => {
-  server = await startTestServer();
-  document = (await (await fetch(`${server.url}/openapi.json`)).json()) as Document;
+  ({ started: server, routes } = await watchRoutes(startTestServer));
+  document = await openApiOf(server.url);
 });
 
 afterAll(async () => {
   await server.close();
 });
 
-async function ask(
-  method: string,
-  path: string,
-  body?: object,
-): Promise<{ status: number; type: string; body: unknown }> {
+async function ask(method: string, path: string, body?: object): Promise<Answer> {
   const admin = path.startsWith('/admin/') || path.startsWith('/debug/');
   const response = await fetch(`${server.url}${path}`, {
     method,
@@ -43,18 +30,6 @@ async function ask(
   const type = response.headers.get('content-type') ?? '';
   const text = await response.text();
   return { status: response.status, type, body: type.includes('json') ? JSON.parse(text) : text };
-}
-
-/** What the document says about an answer, held against it. */
-function wrong(path: string, method: string, answer: { status: number; type: string; body: unknown }): string[] {
-  const media = answer.type.split(';', 1)[0]!;
-  const schema = document.paths[path]![method]!.responses[String(answer.status)]?.content[media]?.schema;
-  if (schema === undefined) return [`${answer.status} ${media} is not documented`];
-  if (schema.$ref === undefined) return [];
-  const name = schema.$ref.split('/').at(-1)!;
-  return Errors(document.components.schemas[name]!, answer.body).map(
-    ({ instancePath, message }) => `${instancePath} ${message}`,
-  );
 }
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];
@@ -82,6 +57,7 @@ const CALLS: readonly (readonly [method: string, path: string, status: number, b
   ['get', '/version', 200],
   ['get', '/load', 200],
   ['get', '/openapi.json', 200],
+  ['get', '/dashboard', 200],
   ['post', '/admin/reset_prefix_cache', 200],
   ['post', '/admin/check', 200],
   ['post', '/admin/abort', 200, { all: true }],
@@ -107,18 +83,18 @@ describe('the server does what its OpenAPI document says', () => {
   )('%s', async (_name, { method, path, status, body }) => {
     const answer = await ask(method.toUpperCase(), path, body);
     expect(answer.status).toBe(status);
-    expect(wrong(path, method, answer)).toEqual([]);
+    expect(undocumented(document, method, path, answer)).toEqual([]);
   });
 
   it('names one of its models by its path', async () => {
-    expect(wrong('/v1/models/{model}', 'get', await ask('GET', '/v1/models/twin'))).toEqual([]);
+    expect(undocumented(document, 'GET', '/v1/models/twin', await ask('GET', '/v1/models/twin'))).toEqual([]);
   });
 
   it('has every path that the document has', async () => {
     for (const [path, methods] of Object.entries(document.paths)) {
       for (const method of Object.keys(methods)) {
-        // An order without its arguments, and no drain: the server is wanted afterwards.
-        if (path === '/admin/drain') continue;
+        // An order without its arguments; no drain, since the server is wanted afterwards, and nothing without an end.
+        if (path === '/admin/drain' || path === '/dashboard/stream') continue;
         const { body } = await ask(
           method.toUpperCase(),
           path.replace('{model}', 'twin').replace('{id}', 'x').replace('{block}', '0'),
@@ -127,6 +103,18 @@ describe('the server does what its OpenAPI document says', () => {
         expect(['unknown_url', 'method_not_allowed'], `${method} ${path}`).not.toContain(code);
       }
     }
+  });
+
+  it('has no route that the document lacks, and wants a key where the document says so', async () => {
+    const lacking: string[] = [];
+    for (const { method, path, url } of routes) {
+      const operation = operationOf(document, method, path);
+      if (operation === null) lacking.push(`${method} ${url}`);
+      if (operation === null || url === '/dashboard/stream') continue;
+      const { status } = await fetch(`${server.url}${path}`, { method });
+      expect(status === 401, `${method} ${url}`).toBe(operation.security.length > 0);
+    }
+    expect(lacking).toEqual([]);
   });
 
   it('streams events that the document knows', async () => {

@@ -1,7 +1,5 @@
 import type { Operation } from './openapi.ts';
 
-const ERRORS = [401, 403, 503] as const;
-
 /** The endpoints under /debug, for the person on call. */
 export const DEBUG_OPERATIONS: readonly Operation[] = [
   {
@@ -10,7 +8,6 @@ export const DEBUG_OPERATIONS: readonly Operation[] = [
     summary: "Alerts that are pending or firing, by the server's own judgement",
     tag: 'admin',
     answer: 'AdminResult',
-    errors: [401, 403],
   },
   {
     method: 'get',
@@ -19,7 +16,6 @@ export const DEBUG_OPERATIONS: readonly Operation[] = [
       'Why it is stuck: queues and what they wait for, steps in flight, who holds the blocks; also while the engine hangs',
     tag: 'admin',
     answer: 'AdminResult',
-    errors: [401, 403],
   },
   {
     method: 'post',
@@ -27,7 +23,6 @@ export const DEBUG_OPERATIONS: readonly Operation[] = [
     summary: 'Compare the reference count of every KV block with the tables of live sequences',
     tag: 'admin',
     answer: 'AdminResult',
-    errors: ERRORS,
   },
   {
     method: 'get',
@@ -35,7 +30,6 @@ export const DEBUG_OPERATIONS: readonly Operation[] = [
     summary: 'KV blocks that have not come back, by request',
     tag: 'admin',
     answer: 'AdminResult',
-    errors: ERRORS,
   },
   {
     method: 'get',
@@ -43,7 +37,6 @@ export const DEBUG_OPERATIONS: readonly Operation[] = [
     summary: 'The allocation log of one KV block',
     tag: 'admin',
     answer: 'AdminResult',
-    errors: [400, ...ERRORS],
   },
   {
     method: 'get',
@@ -51,20 +44,19 @@ export const DEBUG_OPERATIONS: readonly Operation[] = [
     summary: 'The last steps, one line each',
     tag: 'admin',
     answer: 'AdminResult',
-    errors: ERRORS,
   },
   {
     method: 'post',
     path: '/debug/profile/start',
     summary: 'Begin a capture of the CUDA profiler (needs backend cuda)',
     tag: 'admin',
-    errors: [401, 403, 501],
+    errors: [501],
   },
   {
     method: 'post',
     path: '/debug/profile/stop',
     summary: 'End a capture of the CUDA profiler (needs backend cuda)',
     tag: 'admin',
-    errors: [401, 403, 501],
+    errors: [501],
   },
 ];

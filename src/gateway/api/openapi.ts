@@ -64,15 +64,18 @@ export interface Operation {
   readonly summary: string;
   readonly tag: 'generation' | 'tokens' | 'models' | 'operation' | 'admin';
   readonly body?: readonly SchemaName[];
-  /** Absent: text. */
+  /** Absent: text, of `media`. */
   readonly answer?: SchemaName;
+  /** Absent: text/plain. */
+  readonly media?: 'text/html' | 'text/event-stream';
   /** The data of the events, where the answer can be streamed. */
   readonly event?: SchemaName;
-  readonly errors: readonly number[];
+  /** Besides those that its method, path and access have (see `errorsOf`). */
+  readonly errors?: readonly number[];
   readonly open?: boolean;
 }
 
-const WORK_ERRORS = [400, 401, 404, 413, 415, 429, 500, 503, 504];
+const WORK_ERRORS = [404, 429, 504];
 
 const OPERATIONS: readonly Operation[] = [
   {
@@ -110,7 +113,7 @@ const OPERATIONS: readonly Operation[] = [
     path: '/v1/embeddings',
     summary: 'Not served: models here generate text',
     tag: 'generation',
-    errors: [401, 501],
+    errors: [501],
   },
   {
     method: 'post',
@@ -119,7 +122,7 @@ const OPERATIONS: readonly Operation[] = [
     tag: 'tokens',
     body: ['TokenizeRequest', 'TokenizeContentRequest'],
     answer: 'TokenizeResponse',
-    errors: [400, 401, 404, 413, 415],
+    errors: [404],
   },
   {
     method: 'post',
@@ -128,7 +131,7 @@ const OPERATIONS: readonly Operation[] = [
     tag: 'tokens',
     body: ['DetokenizeRequest'],
     answer: 'DetokenizeResponse',
-    errors: [400, 401, 404, 413, 415],
+    errors: [404],
   },
   {
     method: 'get',
@@ -136,7 +139,6 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'The models served',
     tag: 'models',
     answer: 'ModelList',
-    errors: [401],
   },
   {
     method: 'get',
@@ -144,7 +146,7 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'One of them',
     tag: 'models',
     answer: 'Model',
-    errors: [401, 404],
+    errors: [404],
   },
   {
     method: 'get',
@@ -153,7 +155,6 @@ const OPERATIONS: readonly Operation[] = [
       'Whether traffic is welcome: 503 while the engine is down, a GPU is unhealthy, or requests wait and no step ends',
     tag: 'operation',
     answer: 'Health',
-    errors: [503],
     open: true,
   },
   {
@@ -162,17 +163,24 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'Whether the process answers',
     tag: 'operation',
     answer: 'Health',
-    errors: [],
     open: true,
   },
-  { method: 'get', path: '/metrics', summary: 'Prometheus metrics', tag: 'operation', errors: [], open: true },
+  { method: 'get', path: '/metrics', summary: 'Prometheus metrics', tag: 'operation', open: true },
+  { method: 'get', path: '/dashboard', summary: 'A page for people', tag: 'operation', media: 'text/html', open: true },
+  {
+    method: 'get',
+    path: '/dashboard/stream',
+    summary: 'What feeds the page: its history, then a frame each second',
+    tag: 'operation',
+    media: 'text/event-stream',
+    open: true,
+  },
   {
     method: 'get',
     path: '/version',
     summary: 'Version of the server',
     tag: 'operation',
     answer: 'Version',
-    errors: [],
     open: true,
   },
   {
@@ -181,7 +189,6 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'What the engine does now',
     tag: 'operation',
     answer: 'Load',
-    errors: [401],
   },
   {
     method: 'get',
@@ -189,7 +196,6 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'This document',
     tag: 'operation',
     answer: 'AdminResult',
-    errors: [],
     open: true,
   },
   {
@@ -199,7 +205,6 @@ const OPERATIONS: readonly Operation[] = [
     tag: 'admin',
     body: ['AbortRequest'],
     answer: 'AdminResult',
-    errors: [400, 401, 403],
   },
   {
     method: 'post',
@@ -207,7 +212,6 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'Finish what runs, take nothing new',
     tag: 'admin',
     answer: 'AdminResult',
-    errors: [401, 403],
   },
   {
     method: 'post',
@@ -215,7 +219,6 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'Forget cached prefixes',
     tag: 'admin',
     answer: 'AdminResult',
-    errors: [401, 403],
   },
   {
     method: 'post',
@@ -223,7 +226,6 @@ const OPERATIONS: readonly Operation[] = [
     summary: "Check the engine's invariants; 500 names the one that is violated, and the engine is started again",
     tag: 'admin',
     answer: 'AdminResult',
-    errors: [401, 403, 500, 503],
   },
   {
     method: 'post',
@@ -232,7 +234,6 @@ const OPERATIONS: readonly Operation[] = [
     tag: 'admin',
     body: ['FaultRequest'],
     answer: 'AdminResult',
-    errors: [400, 401, 403],
   },
   {
     method: 'post',
@@ -240,7 +241,7 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'Record every step for ?seconds=N (at most 60); a file for ui.perfetto.dev',
     tag: 'admin',
     answer: 'DebugResult',
-    errors: [400, 401, 403, 409, 503],
+    errors: [409],
   },
   {
     method: 'get',
@@ -248,7 +249,6 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'The last steps that took much longer than the median, with what was in them',
     tag: 'admin',
     answer: 'DebugResult',
-    errors: [400, 401, 403, 503],
   },
   {
     method: 'get',
@@ -256,7 +256,7 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'Where the time of a request went: by the id of its answer, or its x-request-id',
     tag: 'admin',
     answer: 'DebugResult',
-    errors: [400, 401, 403, 404, 503],
+    errors: [404],
   },
   ...DEBUG_OPERATIONS,
 ];
@@ -264,12 +264,16 @@ const OPERATIONS: readonly Operation[] = [
 const STATUS_WORDS: Readonly<Record<number, string>> = {
   400: 'The request is malformed, or asks for what is not served',
   401: 'No key, or a wrong one',
-  403: 'The key is not for this',
+  403: 'The key is not for this, or a page or name of another site was used',
   404: 'Unknown model or request',
+  408: 'The request did not arrive in time',
   409: 'It is going on already',
   413: 'The body is too large',
+  414: 'A part of the path is too long',
   415: 'The body is not application/json',
+  417: 'Expect is not 100-continue',
   429: 'The queue is full or the key is over its limit; see Retry-After',
+  431: 'The headers are too large',
   500: 'The server failed',
   501: 'Not served',
   503: 'Not now: overload, drain or restart; see Retry-After',
@@ -341,14 +345,25 @@ function parametersOf({ path, event }: Operation): readonly object[] {
   return parameters;
 }
 
-function responsesOf({ path, answer, event, errors }: Operation): readonly (readonly [string, object])[] {
+/** Any request may be bad HTTP, come from elsewhere, or meet a server that fails or goes down. */
+const ERRORS_OF_ALL = [400, 403, 408, 417, 431, 500, 503];
+
+function errorsOf({ method, path, open, errors = [] }: Operation): readonly number[] {
+  const more = [...(open === true ? [] : [401]), ...(method === 'post' ? [413, 415] : [])];
+  const all = new Set([...ERRORS_OF_ALL, ...more, ...(path.includes('{') ? [414] : []), ...errors]);
+  return [...all].sort((a, b) => a - b);
+}
+
+function responsesOf(operation: Operation): readonly (readonly [string, object])[] {
+  const { path, answer, media = 'text/plain', event } = operation;
+  const errors = errorsOf(operation);
   const failures = errors.map((status) => {
-    const schema = reference(path === '/health' ? 'Health' : 'Error');
-    return [String(status), { description: STATUS_WORDS[status]!, content: json([schema]) }] as const;
+    const schemas = [reference('Error'), ...(path === '/health' && status === 503 ? [reference('Health')] : [])];
+    return [String(status), { description: STATUS_WORDS[status]!, content: json(schemas) }] as const;
   });
   if (errors.includes(501)) return failures;
   const content = {
-    ...(answer === undefined ? { 'text/plain': { schema: { type: 'string' } } } : json([reference(answer)])),
+    ...(answer === undefined ? { [media]: { schema: { type: 'string' } } } : json([reference(answer)])),
     ...(event === undefined ? {} : { 'text/event-stream': { schema: reference(event) } }),
   };
   return [['200', { description: 'Done', content }], ...failures];
