@@ -70,4 +70,14 @@ describe('twinfer doctor', () => {
     expect(findings.get('key limits')).toMatchObject({ verdict: 'warn', found: '1 of 1 keys have no limits (env-1)' });
     expect(findings.get('key limits')!.advice).toContain('limits.per_key');
   });
+
+  it('says what is refused without an admin key, and that allowed_hosts has no effect on other addresses', async () => {
+    const hosts = 'allowed_hosts: [llm.example.org], log: {level: silent}, port: 0';
+    const local = (await doctor(`{${hosts}}`)).findings;
+    expect(local.get('keys')!.advice).toContain('/admin is refused');
+    expect(local.has('allowed_hosts')).toBe(false);
+    const wide = (await doctor(`{${hosts}, host: 0.0.0.0, auth: {allow_open: true}}`)).findings;
+    expect(wide.get('keys')!.advice).toContain('/admin and /debug are refused');
+    expect(wide.get('allowed_hosts')).toMatchObject({ verdict: 'warn', found: 'has no effect on 0.0.0.0' });
+  });
 });

@@ -80,7 +80,8 @@ limits:
 request: {max_n: 4}
 watchdog: {stall: 1s, hang: 2s, restart: 10ms, max_restart: 1s, slow_step: 4}
 tokenizer: {threads: 3}
-cors_origins: [https://chat.example.org]
+cors_origins: [https://chat.example.org, 'http://Chat.Example.org:80']
+allowed_hosts: [LLM.example.org., '[FD00::7]', 10.0.0.7]
 log: {level: warn, file: logs/server.log}
 metrics: {vllm_aliases: false}
 debug: {allocation_log: 9, allocation_stacks: true}
@@ -98,7 +99,8 @@ debug: {allocation_log: 9, allocation_stacks: true}
       requestLimits: { nMax: 4 },
       watchdog: { stallMs: 1000, hangMs: 2000, restartMs: 10, restartMaxMs: 1000, slowStepFactor: 4 },
       tokenizerThreads: 3,
-      corsOrigins: ['https://chat.example.org'],
+      corsOrigins: ['https://chat.example.org', 'http://chat.example.org'],
+      allowedHosts: ['llm.example.org', 'fd00::7', '10.0.0.7'],
       logLevel: 'warn',
       logFile: join(folder, 'logs/server.log'),
       vllmAliases: false,
@@ -184,6 +186,12 @@ describe('a configuration that cannot be', () => {
     ],
     ['a name for an address', 'host: example.org', 'host: example.org without keys is open to others'],
     ['a folder without tokenizer', 'model_folder: nowhere', 'model_folder: nowhere has no tokenizer.json'],
+    ['a port that is none', 'cors_origins: ["http://a:70000"]', 'http://a:70000 is not an origin; expected: a host'],
+    [
+      'a host with a port',
+      'allowed_hosts: ["a:80"]',
+      'allowed_hosts[0]: "a:80" is not allowed; allowed: a name or address',
+    ],
     ['any origin', 'cors_origins: ["*"]', 'cors_origins[0]: "*" is not allowed; allowed: an origin such as'],
     [
       'a hang before a stall',

@@ -1,6 +1,7 @@
 import { Agent } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RouteRegistry } from '../../src/gateway/access.ts';
 import { bodyOf, ENDLESS_TOKENS, type ErrorBody, openStream, post, sendExactly } from '../support/http-calls.ts';
 import { answerInsteadOfHandlers, type RegisteredRoute, watchRoutes } from '../support/registered-routes.ts';
 import { startTestServer, type TestServer } from '../support/test-server.ts';
@@ -171,6 +172,19 @@ describe('a route without access', () => {
   const rogue = (path: string, config?: object) => (app: FastifyInstance) => {
     app.post(path, { config } as object, async () => ({ reached: true }));
   };
+
+  it('is an error of types', () => {
+    const add = (app: RouteRegistry) => {
+      // @ts-expect-error a route needs its options
+      app.get('/new', async () => ({}));
+      // @ts-expect-error and these the access
+      app.get('/new', {}, async () => ({}));
+      // @ts-expect-error which is one of three
+      app.get('/new', { config: { access: 'none' } }, async () => ({}));
+      app.get('/new', { config: { access: 'key' } }, async () => ({}));
+    };
+    expect(add).toBeTypeOf('function');
+  });
 
   it('keeps the server from starting', async () => {
     const late = (app: FastifyInstance) => {

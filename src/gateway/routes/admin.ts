@@ -37,7 +37,7 @@ async function planted(context: GatewayContext, fault: InjectedFault): Promise<o
   return done === null ? {} : { planted: debugBody(done, context.names) };
 }
 
-/** Orders of the person on call; each wants an admin key (see `admit`). */
+/** Orders of the person on call; each needs an admin key. */
 export function adminRoutes(app: RouteRegistry, context: GatewayContext, calls: LiveCalls): void {
   const { link } = context;
 

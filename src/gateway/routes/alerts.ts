@@ -2,7 +2,7 @@ import { runbookUrl } from '../../observability/alerts/index.ts';
 import { DEBUG, type RouteRegistry } from '../access.ts';
 import type { GatewayContext } from '../context.ts';
 
-/** What the server's own alert rules say; it wants an admin key (see `admit`). */
+/** What the server's own alert rules say. */
 export function alertRoutes(app: RouteRegistry, { alerts }: GatewayContext): void {
   app.get('/debug/alerts', DEBUG, async () => ({
     alerts: alerts.current().map((each) => ({

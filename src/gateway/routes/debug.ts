@@ -7,7 +7,7 @@ import type { LiveCalls } from '../live-calls.ts';
 
 const LIVE_CALLS_SHOWN = 50;
 
-/** What the person on call looks at. None of it shows prompts or answers; each wants an admin key (see `admit`). */
+/** What the person on call looks at. None of it shows prompts or answers. */
 export function debugRoutes(app: RouteRegistry, context: GatewayContext, calls: LiveCalls): void {
   const { names } = context;
 
