@@ -9,7 +9,7 @@ import { circumstances, inWords } from './report.ts';
 //   --requests N      (default 100,000)
 //   --concurrency N   (default 64)
 //   --seed N          (default 1)
-//   --hostile N       one in so many requests is hostile, under a key of its own (default 0: none is)
+//   --hostile N       every N-th request is hostile, under a key of its own (default 0: none is)
 //   --cli FILE        another build of the command line (default: dist/src/cli/main.js)
 //   --json            one JSON document
 //

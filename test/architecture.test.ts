@@ -43,6 +43,24 @@ describe('layers', () => {
   });
 });
 
+describe('one composition', () => {
+  const source = typescript.filter((path) => path.startsWith('src/'));
+  const having = (pattern: RegExp, paths: readonly string[] = source) =>
+    paths.filter((path) => pattern.test(readRepositoryFile(path)));
+
+  it('makes simulated backends and engines in one place each', () => {
+    expect(having(/new SimulatedBackend\(/)).toEqual(['src/backends/simulated/open-simulated.ts']);
+    expect(having(/new Engine\(/)).toEqual(['src/backends/open-backend.ts']);
+    expect(having(/new (VirtualClock|PacedClock|SystemClock)\(/)).toEqual(['src/backends/open-backend.ts']);
+  });
+
+  it('leaves gateway and engine thread without a word of the simulator', () => {
+    const serving = source.filter((path) => /^src\/(gateway|runtime\/serving)\//.test(path));
+    expect(serving.length).toBeGreaterThan(50);
+    expect(having(/backends\/simulated|VirtualClock|PacedClock|SimulatedBackend/, serving)).toEqual([]);
+  });
+});
+
 describe('lists of values', () => {
   it('exist once, in the core', () => {
     const source = typescript.filter((path) => /^(src|replay)\//.test(path));

@@ -23,7 +23,7 @@ export interface RoughTarget {
   readonly port: number;
   /** null: the server wants none. */
   readonly key: string | null;
-  /** Every so many requests one is hostile, under a key of its own; null or left out: none is. */
+  /** Every N-th request is hostile, under a key of its own; null or left out: none is. */
   readonly attacker?: Attacker | null;
 }
 

@@ -8,6 +8,7 @@ import {
   type EngineEvents,
   EventFanout,
   type HostTimer,
+  type LogprobSource,
   NgramProposer,
   VirtualClock,
 } from '../core/index.ts';
@@ -59,6 +60,8 @@ export interface OpenedBackend {
   readonly hostTimer: HostTimer | null;
   /** null: drafts are looked up in the text. */
   readonly proposer: DraftProposer | null;
+  /** null: the backend gives none. */
+  readonly logprobs: LogprobSource | null;
   /** The simulated world around the backend; null: the backend is not simulated. */
   readonly simulation: OpenedSimulation | null;
 }
@@ -90,13 +93,8 @@ function openSimulated(spec: SimulatedSpec, { config, time, operators }: OpenOpt
   const hostTimer = time.kind === 'virtual' ? new ModelledHostTimer() : new MeasuredHostTimer(time.nowNs);
   const parts = { clock, config, hostTimer, ...(operators === undefined ? {} : { operators }) };
   const simulation = new OpenedSimulation(spec, parts);
-  return {
-    backend: simulation.backend,
-    clock,
-    hostTimer: simulation.hostTimer,
-    proposer: simulation.proposer,
-    simulation,
-  };
+  const { backend, proposer, logprobs } = simulation;
+  return { backend, clock, hostTimer: simulation.hostTimer, proposer, logprobs, simulation };
 }
 
 async function openModule({ url, options }: ModuleSpec, { config, time, load }: OpenOptions): Promise<OpenedBackend> {
@@ -107,7 +105,7 @@ async function openModule({ url, options }: ModuleSpec, { config, time, load }: 
     throw new ConfigError('backend.url', url, 'expected a module that exports createBackend');
   }
   const backend = await loaded.createBackend(options, { config, clock });
-  return { backend, clock, hostTimer, proposer: null, simulation: null };
+  return { backend, clock, hostTimer, proposer: null, logprobs: null, simulation: null };
 }
 
 export interface AssemblyOptions {

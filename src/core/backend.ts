@@ -19,6 +19,20 @@ export interface BackendLimits {
   readonly sameStepPrefixReads: boolean;
 }
 
+/** Log-probabilities of tokens that a backend has sampled. */
+export interface LogprobSource {
+  /** Writes the chosen token's log-probability to floats[at] and those of `top` alternatives behind it; their ids to ids[idsAt ..]. */
+  fill(
+    token: number,
+    previous: number,
+    top: number,
+    floats: Float64Array,
+    at: number,
+    ids: Int32Array,
+    idsAt: number,
+  ): void;
+}
+
 /** Told when a submission has ended. Never called before `submit` has returned. */
 export interface StepDone {
   stepDone(plan: StepPlan, result: StepResult): void;

@@ -29,7 +29,7 @@ import { liveDashboard } from './serving/live-dashboard.ts';
 import { LiveRecording } from './serving/live-recording.ts';
 import { addressToListenOn, connectionRoom } from './serving/open-files.ts';
 import { epochSeconds, steadyEpochSeconds, wallNs } from './system-clock.ts';
-import { timingSource } from './timing-source.ts';
+import { simulatedSpec, timingSource } from './timing-source.ts';
 import { TokenizerPool } from './tokenizer-pool.ts';
 import type { Tracing } from './tracing/start-tracing.ts';
 
@@ -232,15 +232,10 @@ function engineLink(
         eosTokenIds: tokenizer.eosTokenIds,
         waitingMax: engineQueueMax(config.limits.waitingMax + run.engine.sequencesMax, config.keys.length),
       },
-      model: run.model,
-      device: run.device,
-      tensorParallel: run.tensorParallel,
-      timing: timingSource(run),
-      memory: run.memory,
-      faults: run.faults,
-      seed: run.seed,
-      text: { ids: text.ids, sentenceStarts: text.sentenceStarts, eosTokenId: tokenizer.eosTokenIds[0]! },
-      vocabularySize: tokenizer.vocabularySize,
+      backend: simulatedSpec(run, timingSource(run), {
+        text: { ids: text.ids, sentenceStarts: text.sentenceStarts, eosTokenId: tokenizer.eosTokenIds[0]! },
+        vocabularySize: tokenizer.vocabularySize,
+      }),
       timeScale: config.timeScale,
       metrics: page.buffer,
       slowStepFactor: config.watchdog.slowStepFactor,

@@ -32,21 +32,14 @@ export function timingSource({ timing, device, model }: Pick<RunSpec, 'timing' |
   };
 }
 
-/** The simulated device of a run, whose tokens are implied. */
-export function simulatedSpec(spec: RunSpec, timing: TimingSource): SimulatedSpec {
+/** The simulated device of a run; without `answers` its tokens are implied. */
+export function simulatedSpec(
+  spec: RunSpec,
+  timing: TimingSource,
+  answers: SimulatedSpec['answers'] = null,
+): SimulatedSpec {
   const { model, device, tensorParallel, memory, faults, seed, acceptanceRates } = spec;
-  return {
-    kind: 'simulated',
-    model,
-    device,
-    tensorParallel,
-    memory,
-    timing,
-    faults,
-    seed,
-    acceptanceRates,
-    answers: null,
-  };
+  return { kind: 'simulated', model, device, tensorParallel, memory, timing, faults, seed, acceptanceRates, answers };
 }
 
 /** Where a run's times come from in words, and what says how far off they may be. */

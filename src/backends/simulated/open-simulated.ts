@@ -1,11 +1,13 @@
 import {
-  type Clock,
   CounterRng,
   type DraftProposer,
+  type DrivenClock,
   type Engine,
   type EngineConfig,
   type HostTimer,
+  type LogprobSource,
   NONE,
+  PRIORITY,
 } from '../../core/index.ts';
 import { AcceptanceProcess } from './acceptance.ts';
 import type { DeviceSpec } from './device.ts';
@@ -50,7 +52,7 @@ export type SimulatedFault =
 const RUN_STEPS_MAX = 4096;
 
 export interface SimulatedParts {
-  readonly clock: Clock;
+  readonly clock: DrivenClock;
   readonly config: EngineConfig;
   /** Measures or models the scheduler's own work; its `factor` is what a slow host changes. */
   readonly hostTimer: HostTimer & SlowedTimer;
@@ -61,11 +63,11 @@ export interface SimulatedParts {
 /** A simulated device with what surrounds it: drafts, the scheduler's time, faults of device and host. */
 export class OpenedSimulation {
   readonly backend: SimulatedBackend;
-  readonly clock: Clock;
+  readonly clock: DrivenClock;
   readonly hostTimer: HostTimer | null;
   /** A draft model that exists as a number; null where drafts can be guessed from the text. */
   readonly proposer: DraftProposer | null;
-  readonly probabilities: SyntheticProbabilities | null;
+  readonly logprobs: LogprobSource | null;
   readonly timing: EngineTiming;
   /** False where the scenario breaks the engine's invariants on purpose: checks would only find that. */
   readonly checked: boolean;
@@ -102,7 +104,7 @@ export class OpenedSimulation {
       faults: mayFail ? this.schedule : null,
       writer: answers === null ? null : new TextWriter(answers.text, seed, config.sequencesMax),
     });
-    this.probabilities = answers === null ? null : new SyntheticProbabilities(answers.vocabularySize);
+    this.logprobs = answers === null ? null : new SyntheticProbabilities(answers.vocabularySize);
     this.proposer = config.speculation === null || answers !== null ? null : new FixedProposer();
   }
 
@@ -112,13 +114,16 @@ export class OpenedSimulation {
   }
 
   /**
-   * Makes a fault happen now; `engineNs`: wall nanoseconds as engine time. Returns the blocks that it took, in whose names it may be.
-   * Throws RangeError where it has nothing to act on.
+   * Makes a fault happen now. Returns how many blocks it took or miscounted; null where a fault has nothing to do with blocks. Throws
+   * RangeError where it has nothing to act on.
    */
-  inject(fault: SimulatedFault, engine: Engine, engineNs: (wallNs: number) => number): number {
+  inject(fault: SimulatedFault, engine: Engine): number | null {
     const { clock, schedule } = this;
     const nowNs = clock.nowNs();
-    const window = (seconds: number) => ({ fromNs: nowNs, toNs: nowNs + Math.max(1, engineNs(seconds * 1e9)) });
+    const window = (seconds: number) => ({
+      fromNs: nowNs,
+      toNs: nowNs + Math.max(1, clock.durationNs(seconds * 1e9)),
+    });
     switch (fault.kind) {
       case 'leak-blocks':
         return leakBlocks(engine, fault.blocks).length;
@@ -132,20 +137,26 @@ export class OpenedSimulation {
           clock,
           this.timer,
         );
-        return 0;
+        return null;
       case 'slow':
         schedule.add({ kind: 'slow', ...window(fault.seconds), factor: fault.factor });
-        return 0;
+        return null;
       case 'hang':
         schedule.add({ kind: 'hang', ...window(fault.seconds) });
-        return 0;
+        return null;
       case 'unhealthy':
-        schedule.add({ kind: 'unhealthy', ...window(fault.seconds), gpu: null });
-        return 0;
+        return this.makeUnhealthy(window(fault.seconds));
       default:
         schedule.add({ kind: fault.kind, atNs: nowNs, message: `injected: ${fault.kind}` });
-        return 0;
+        return null;
     }
+  }
+
+  private makeUnhealthy({ fromNs, toNs }: { readonly fromNs: number; readonly toNs: number }): null {
+    this.schedule.add({ kind: 'unhealthy', fromNs, toNs, gpu: null });
+    // The clock goes on to its end, also where nothing else is due.
+    this.clock.at(toNs, PRIORITY.fault, { run: () => {} });
+    return null;
   }
 
   close(): void {

@@ -1,14 +1,28 @@
-import { mix32 } from '../../core/index.ts';
+import { type LogprobSource, mix32 } from '../../core/index.ts';
 
 /**
  * Probabilities for a device that computes no logits: a fixed function of the token, the one before it and the vocabulary. They
  * have the form that clients rely on (the chosen token first, alternatives distinct and falling, sum below 1) and no meaning.
  */
-export class SyntheticProbabilities {
+export class SyntheticProbabilities implements LogprobSource {
   private readonly vocabularySize: number;
 
   constructor(vocabularySize: number) {
     this.vocabularySize = vocabularySize;
+  }
+
+  fill(
+    token: number,
+    previous: number,
+    top: number,
+    floats: Float64Array,
+    at: number,
+    ids: Int32Array,
+    idsAt: number,
+  ): void {
+    this.alternatives(token, previous, top, ids, idsAt, floats, at + 1);
+    floats[at] = Math.log(this.chosen(token, previous));
+    for (let i = 1; i <= top; i++) floats[at + i] = Math.log(floats[at + i]!);
   }
 
   /** Of `token` after `previous`: in [0.35, 0.95). */

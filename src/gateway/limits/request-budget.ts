@@ -101,7 +101,7 @@ function tooManyRows(call: GenerationCall, rows: number, max: number) {
 /** Bytes of a token in the answer of /tokenize: its id, its text, and both as an object. */
 const TOKENIZED_BYTES = { id: ID_BYTES, text: TEXT_BYTES + 3, object: 24 + ID_BYTES + TEXT_BYTES };
 
-/** @throws ApiError 400 when the answer of /tokenize has no room for so many tokens */
+/** @throws ApiError 400 when `tokens` do not fit into the answer of /tokenize */
 export function requireTokensWithin(
   field: 'with_pieces' | 'return_token_strs' | null,
   tokens: number,

@@ -1,58 +1,28 @@
 import {
   ArrayTokens,
-  type Backend,
-  Engine,
-  type EngineConfig,
-  type EngineEvents,
-  EventFanout,
+  type DrivenClock,
+  type Engine,
   type FinishReason,
-  type HostTimer,
-  NgramProposer,
   NONE,
   Request,
   type Sequence,
   type Task,
   type TokenSink,
-  type VirtualClock,
 } from '../../core/index.ts';
 import type { EngineRequest } from '../../gateway/engine-link.ts';
 import type { CommandHandler } from './command-wire.ts';
-import type { Pacer } from './pacer.ts';
 import type { ReportWriter } from './report-wire.ts';
 
-export interface EngineHostOptions {
-  readonly config: EngineConfig;
-  readonly backend: Backend;
-  readonly clock: VirtualClock;
-  readonly pacer: Pacer;
-  readonly hostTimer: HostTimer | null;
-  readonly reports: ReportWriter;
-  readonly events: readonly EngineEvents[];
-}
-
-/** The engine with what turns commands into calls and its tokens into reports. */
+/** An engine with what turns commands into calls and its tokens into reports. */
 export class EngineHost implements CommandHandler {
   readonly engine: Engine;
-  private readonly clock: VirtualClock;
-  private readonly pacer: Pacer;
+  private readonly clock: DrivenClock;
   private readonly reports: ReportWriter;
 
-  constructor(options: EngineHostOptions) {
-    const { config } = options;
-    this.clock = options.clock;
-    this.pacer = options.pacer;
-    this.reports = options.reports;
-    this.engine = new Engine({
-      config,
-      backend: options.backend,
-      clock: options.clock,
-      hostTimer: options.hostTimer,
-      events: options.events.length === 0 ? null : new EventFanout(options.events),
-      proposer:
-        config.speculation === null
-          ? null
-          : new NgramProposer({ ngramMin: 2, ngramMax: 5, modelLenMax: config.modelLenMax }),
-    });
+  constructor(engine: Engine, clock: DrivenClock, reports: ReportWriter) {
+    this.engine = engine;
+    this.clock = clock;
+    this.reports = reports;
   }
 
   submit(request: EngineRequest): void {
@@ -60,7 +30,7 @@ export class EngineHost implements CommandHandler {
     const fields = {
       ...request,
       prompt: new ArrayTokens(request.prompt),
-      timeoutNs: this.pacer.engineNs(request.timeoutNs),
+      timeoutNs: this.clock.durationNs(request.timeoutNs),
     };
     const rejection = this.engine.submit(new Request(request.id, nowNs, fields), new ReportSink(this.reports, request));
     if (rejection === null) return;
@@ -80,7 +50,7 @@ export class EngineHost implements CommandHandler {
   /** Runs `work` at the engine time that the wall clock gives. */
   now(work: () => void): void {
     const task: Task = { run: work };
-    this.pacer.runNow(task);
+    this.clock.runNow(task);
   }
 }
 

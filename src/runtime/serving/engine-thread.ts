@@ -1,22 +1,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { MeasuredHostTimer } from '../../backends/measured-host-timer.ts';
-import type { DeviceSpec } from '../../backends/simulated/device.ts';
-import {
-  type AnswerText,
-  type DeviceFault,
-  engineTiming,
-  FaultSchedule,
-  type HostFault,
-  HostFaults,
-  isHostFault,
-  type MemoryPlan,
-  type ModelShape,
-  SimulatedBackend,
-  SyntheticProbabilities,
-  TextWriter,
-  type TimingSource,
-} from '../../backends/simulated/index.ts';
-import { type EngineConfig, InvariantError, VirtualClock } from '../../core/index.ts';
+import { build } from 'hdr-histogram-js';
+import { assembleEngine, type BackendSpec, type OpenedBackend, openBackend } from '../../backends/open-backend.ts';
+import { type EngineConfig, InvariantError } from '../../core/index.ts';
 import type { AdminCall, InjectedFault, PlantedFault } from '../../gateway/engine-link.ts';
 import { Guard } from '../../gateway/guard.ts';
 import { attachMetricsPage, type CallbackSource, EngineMetrics } from '../../observability/index.ts';
@@ -26,24 +11,14 @@ import { readCommands } from './command-wire.ts';
 import { DeviceWatch } from './device-watch.ts';
 import { EngineDebugger, type EngineLogLine, watchSlowPhases } from './engine-debugger.ts';
 import { EngineHost } from './engine-host.ts';
-import { injectFault } from './inject-fault.ts';
 import { LiveTimeline } from './live-timeline.ts';
-import { Pacer } from './pacer.ts';
-import { type LogprobSource, ReportWriter } from './report-wire.ts';
+import { ReportWriter } from './report-wire.ts';
 import { StatusPage } from './status-page.ts';
 
 /** What the engine thread is started with; plain values and shared memory. */
 export interface EngineThreadOptions {
   readonly engine: EngineConfig;
-  readonly model: ModelShape;
-  readonly device: DeviceSpec;
-  readonly tensorParallel: number;
-  readonly timing: TimingSource;
-  readonly memory: MemoryPlan;
-  readonly faults: readonly (DeviceFault | HostFault)[];
-  readonly seed: number;
-  readonly text: AnswerText;
-  readonly vocabularySize: number;
+  readonly backend: BackendSpec;
   /** Wall seconds per engine second; 0 = as fast as the gateway reads. */
   readonly timeScale: number;
   readonly status: SharedArrayBuffer;
@@ -95,19 +70,17 @@ const SAMPLE_NS = 1e9;
 class EngineThread {
   private readonly port: MessagePort;
   private readonly host: EngineHost;
-  private readonly pacer: Pacer;
+  private readonly opened: OpenedBackend;
+  private readonly pace: PaceErrors;
   private readonly status: StatusPage;
   private readonly reports: ReportWriter;
   private readonly metrics: EngineMetrics;
   private readonly spans: SpanRecorder | null;
   private readonly records: SequenceRecord[] = [];
-  private readonly faults: FaultSchedule;
   private readonly device = new DeviceWatch();
   private readonly timeline: LiveTimeline;
-  private readonly clock = new VirtualClock();
   /** The gateway counts and reports: see `Guard`. */
   private readonly guard = new Guard(({ source, error }) => this.send({ kind: 'callback-failed', source, error }));
-  private readonly hostTimer = new MeasuredHostTimer(wallNs);
   private readonly debugger: EngineDebugger;
   private hangUntilNs = 0;
   private reportsSent = 0;
@@ -115,14 +88,14 @@ class EngineThread {
   private nextSampleNs = 0;
   private timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
 
-  constructor(port: MessagePort, options: EngineThreadOptions) {
+  constructor(port: MessagePort, options: EngineThreadOptions, opened: OpenedBackend, pace: PaceErrors) {
     this.port = port;
+    this.opened = opened;
+    this.pace = pace;
     this.status = new StatusPage(options.status);
-    this.pacer = new Pacer(this.clock, options.timeScale, wallNs);
-    this.reports = new ReportWriter(logprobSource(options.vocabularySize));
-    this.faults = new FaultSchedule(options.faults.filter((fault): fault is DeviceFault => !isHostFault(fault)));
+    this.reports = new ReportWriter(opened.logprobs);
     const { engine: config } = options;
-    const backend = this.backend(options);
+    const { backend, clock } = opened;
     this.metrics = new EngineMetrics(attachMetricsPage(options.metrics), {
       config,
       backend,
@@ -133,48 +106,25 @@ class EngineThread {
     const log = (line: EngineLogLine) => this.send({ kind: 'log', ...line });
     const slowPhases = watchSlowPhases(wallNs, log);
     const listeners = [this.metrics, this.device, slowPhases, ...this.timeline.events];
-    this.host = new EngineHost({
+    const engine = assembleEngine(opened, {
       config,
-      backend,
-      clock: this.clock,
-      pacer: this.pacer,
-      hostTimer: options.timing.schedulerCosts ? this.hostTimer : null,
-      reports: this.reports,
-      events: this.spans === null ? listeners : [...listeners, this.spans],
+      listeners: this.spans === null ? listeners : [...listeners, this.spans],
     });
-    const { engine } = this.host;
+    this.host = new EngineHost(engine, clock, this.reports);
     this.metrics.attach(engine);
     this.timeline.attach(engine);
     this.spans?.attach(engine);
     slowPhases.attach(engine);
     const { allocationLog } = options;
-    const nowNs = () => this.pacer.nowNs();
+    const nowNs = () => clock.presentNs();
     this.debugger = new EngineDebugger(engine, { metrics: this.metrics, allocationLog, log, wallNs, nowNs });
-    new HostFaults(options.faults.filter(isHostFault), engine, this.clock, this.hostTimer);
+    opened.simulation?.attach(engine);
     port.on('message', (message: ToEngine) => {
       this.receive(message);
       this.wake();
     });
     this.send({ kind: 'ready' });
     this.turn();
-  }
-
-  private backend(options: EngineThreadOptions): SimulatedBackend {
-    const { engine: config, memory, model, device, tensorParallel } = options;
-    // What lies between client and engine is the gateway itself.
-    const { timing } = engineTiming(options.timing, model, device, { ...config, tensorParallel });
-    return new SimulatedBackend({
-      clock: this.clock,
-      device,
-      tensorParallel,
-      memory,
-      timing,
-      stepsInFlight: config.stepsInFlight,
-      stepsMax: 1,
-      acceptance: null,
-      faults: this.faults,
-      writer: new TextWriter(options.text, options.seed, config.sequencesMax),
-    });
   }
 
   private recorder(config: EngineConfig, tokenIds: boolean): SpanRecorder {
@@ -199,11 +149,11 @@ class EngineThread {
       }
       if (this.hangUntilNs > 0) this.hang();
       if (this.gatewayBehind()) continue;
-      const ran = this.pacer.runDue();
+      const ran = this.opened.clock.runDue();
       this.publish();
       this.report();
       if (ran) continue;
-      const waitNs = this.pacer.untilNextNs();
+      const waitNs = this.opened.clock.untilNextNs();
       if (waitNs >= TIMER_GRAIN_NS) {
         this.timer = setTimeout(() => this.turn(), Math.min(IDLE_MS, Math.floor(waitNs / 1e6) - 1));
         return;
@@ -261,7 +211,7 @@ class EngineThread {
         engine.kv.resetPrefixCache();
         return null;
       case 'check':
-        engine.check(this.clock.nowNs());
+        engine.check(this.opened.clock.nowNs());
         return null;
       case 'inject-fault':
         return this.inject(order.fault);
@@ -279,16 +229,16 @@ class EngineThread {
   }
 
   private inject(fault: InjectedFault): PlantedFault | null {
-    return injectFault(fault, {
-      engine: this.host.engine,
-      clock: this.clock,
-      schedule: this.faults,
-      timer: this.hostTimer,
-      engineNs: (ns) => this.pacer.engineNs(ns),
-      hangThread: (ns) => {
-        this.hangUntilNs = wallNs() + ns;
-      },
-    });
+    if (fault.kind === 'hang-thread') {
+      this.hangUntilNs = wallNs() + fault.seconds * 1e9;
+      return null;
+    }
+    const { simulation } = this.opened;
+    if (simulation === null) throw new RangeError('only simulated devices have faults that can be injected');
+    const { engine } = this.host;
+    const request = engine.scheduler.running[0]?.request.id ?? null;
+    const blocks = simulation.inject(fault, engine);
+    return blocks === null ? null : { blocks, request };
   }
 
   /** A thread that hangs by order, once the order is answered. */
@@ -339,34 +289,54 @@ class EngineThread {
     status.set('blocksUsed', pool.used);
     status.set('blocksCached', engine.kv.blocksCached);
     status.set('outputTokens', engine.totals.outputTokens);
-    status.set('engineNs', this.clock.nowNs());
-    status.set('paceErrorLastNs', this.pacer.lastErrorNs);
+    status.set('engineNs', this.opened.clock.nowNs());
+    status.set('paceErrorLastNs', this.pace.lastNs);
     status.set('deviceLost', this.device.lost ? 1 : 0);
     const nowNs = wallNs();
     if (nowNs < this.nextSampleNs) return;
     this.nextSampleNs = nowNs + SAMPLE_NS;
-    status.set('paceErrorP99Ns', this.pacer.errorP99Ns);
+    status.set('paceErrorP99Ns', this.pace.p99Ns);
     // The clock of an idle engine stands still: what is read over time must see the wall's time pass.
     this.host.now(this.sample);
     this.debugger.tick(nowNs);
   }
 
-  private readonly sample = (): void => this.guard.run('engine_sample', () => this.metrics.sample(this.clock.nowNs()));
+  private readonly sample = (): void =>
+    this.guard.run('engine_sample', () => this.metrics.sample(this.opened.clock.nowNs()));
 
   private send(message: FromEngine): void {
     this.port.postMessage(message);
   }
 }
 
-function logprobSource(vocabularySize: number): LogprobSource {
-  const probabilities = new SyntheticProbabilities(vocabularySize);
-  return {
-    fill(token, previous, top, floats, at, ids, idsAt) {
-      probabilities.alternatives(token, previous, top, ids, idsAt, floats, at + 1);
-      floats[at] = Math.log(probabilities.chosen(token, previous));
-      for (let i = 1; i <= top; i++) floats[at + i] = Math.log(floats[at + i]!);
-    },
+/** How late the clock's tasks run on the wall clock, ns. */
+class PaceErrors {
+  private readonly errors = build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: LATE_MAX_NS,
+    numberOfSignificantValueDigits: 2,
+  });
+  lastNs = 0;
+
+  readonly late = (lateNs: number): void => {
+    this.lastNs = lateNs;
+    this.errors.recordValue(Math.min(lateNs, LATE_MAX_NS));
   };
+
+  get p99Ns(): number {
+    return this.errors.totalCount === 0 ? 0 : this.errors.getValueAtPercentile(99);
+  }
 }
 
-new EngineThread(parentPort!, workerData as EngineThreadOptions);
+const LATE_MAX_NS = 60e9;
+
+/** Messages of the gateway wait in the port until the backend is open. */
+async function startThread(port: MessagePort, options: EngineThreadOptions): Promise<void> {
+  const { engine: config, backend, timeScale } = options;
+  const pace = new PaceErrors();
+  const time = { kind: 'wall', nowNs: wallNs, scale: timeScale, late: pace.late } as const;
+  const opened = await openBackend(backend, { config, time, load: (url) => import(url) });
+  new EngineThread(port, options, opened, pace);
+}
+
+await startThread(parentPort!, workerData as EngineThreadOptions);

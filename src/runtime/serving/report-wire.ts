@@ -1,4 +1,4 @@
-import { FINISH_REASONS, type FinishReason, REJECTION_REASONS } from '../../core/index.ts';
+import { FINISH_REASONS, type FinishReason, type LogprobSource, REJECTION_REASONS } from '../../core/index.ts';
 import type { EngineSink, FinishDetail, TokenLogprobs } from '../../gateway/engine-link.ts';
 
 /**
@@ -22,28 +22,15 @@ export interface StepReport {
   readonly endNs: number;
 }
 
-/** Fills the floats and ids of the alternatives of one token. */
-export interface LogprobSource {
-  /** Writes the chosen token's log-probability to floats[at] and those of `top` alternatives behind it; their ids to ids[idsAt ..]. */
-  fill(
-    token: number,
-    previous: number,
-    top: number,
-    floats: Float64Array,
-    at: number,
-    ids: Int32Array,
-    idsAt: number,
-  ): void;
-}
-
 export class ReportWriter {
   private words = new Int32Array(8192);
   private length = 0;
   private floats = new Float64Array(1024);
   private floatLength = 0;
-  private readonly logprobs: LogprobSource;
+  private readonly logprobs: LogprobSource | null;
 
-  constructor(logprobs: LogprobSource) {
+  /** null: the backend has none, and none are written. */
+  constructor(logprobs: LogprobSource | null) {
     this.logprobs = logprobs;
   }
 
@@ -51,16 +38,17 @@ export class ReportWriter {
     return this.length === 0;
   }
 
-  /** Tokens output[from .. from + count); `top` = null without log-probabilities. `before`: the token before output[0]. */
+  /** Tokens output[from .. from + count); `asked`: alternatives of each; null = no log-probabilities. `before`: the token before output[0]. */
   tokens(
     id: number,
     index: number,
     output: Int32Array,
     from: number,
     count: number,
-    top: number | null,
+    asked: number | null,
     before: number,
   ): void {
+    const top = this.logprobs === null ? null : asked;
     this.reserve(5 + count + count * (top ?? 0));
     const { words } = this;
     words[this.length++] = TOKENS;
@@ -92,6 +80,7 @@ export class ReportWriter {
 
   /** Log-probabilities of prompt[1 ..]. */
   prompt(id: number, prompt: Int32Array, top: number): void {
+    if (this.logprobs === null) return;
     const count = prompt.length - 1;
     this.reserve(4 + count * top);
     this.words.set([PROMPT, id, count, top], this.length);
@@ -114,7 +103,7 @@ export class ReportWriter {
       larger.set(this.floats);
       this.floats = larger;
     }
-    this.logprobs.fill(token, previous, top, this.floats, this.floatLength, this.words, this.length);
+    this.logprobs!.fill(token, previous, top, this.floats, this.floatLength, this.words, this.length);
     this.floatLength += top + 1;
     this.length += top;
   }

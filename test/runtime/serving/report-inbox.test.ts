@@ -63,7 +63,7 @@ function rig(receiver: Partial<ReportReceiver> = {}, broken: ReadonlySet<number>
 }
 
 function report(token: number, streams: readonly number[]) {
-  const writer = new ReportWriter({ fill: () => {} });
+  const writer = new ReportWriter(null);
   for (const id of streams) writer.tokens(id, 0, Int32Array.of(token), 0, 1, null, 0);
   return { kind: 'report', ...writer.take(token) } as const;
 }
@@ -134,7 +134,7 @@ it('a finished sequence is out of the books before its sink is called', () => {
       failed() {},
     }),
   });
-  const writer = new ReportWriter({ fill: () => {} });
+  const writer = new ReportWriter(null);
   writer.finished(1, 0, 'length', { outputTokens: 1, stopTokenId: NONE, rejection: null });
   inbox.take({ kind: 'report', ...writer.take(1) });
   expect(order).toEqual(['ended', 'finished']);
