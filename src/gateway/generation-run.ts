@@ -1,4 +1,4 @@
-import { type FinishReason, REQUEST_DEFAULTS, type RejectionReason } from '../core/index.ts';
+import type { FinishReason, RejectionReason } from '../core/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { ApiError, badRequest, deadlineExceeded, overloaded, serverError } from './api/api-error.ts';
 import type { GenerationCall } from './api/generation-call.ts';
@@ -118,7 +118,6 @@ export class GenerationRun {
         this.ids.push(id);
         this.link.submit(
           {
-            ...REQUEST_DEFAULTS,
             ...call.requestFields,
             id,
             prompt,

@@ -77,7 +77,10 @@ export interface GenerationCall {
   readonly outputFormat: OutputFormat;
   readonly toolChoice: ToolChoice;
   /** What the body says of the engine's request as such. */
-  readonly requestFields: Partial<Omit<typeof REQUEST_DEFAULTS, 'sampling' | 'cacheSalt' | 'timeoutNs'>>;
+  readonly requestFields: Omit<
+    typeof REQUEST_DEFAULTS,
+    'sampling' | 'cacheSalt' | 'tenant' | 'timeoutNs' | 'impliedOutputTokens'
+  >;
   /** Not empty; null = no salt. */
   readonly cacheSalt: string | null;
   /** The client's name for its user; traces get a hash of it. */
